@@ -1,0 +1,80 @@
+package scoring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Error is a failure with a code. Message goes to the caller: it says what was wrong,
+// where, and what would be right, and holds neither payload nor internals. The cause is
+// for the log only.
+type Error struct {
+	// Code decides what each door answers.
+	Code Code
+	// Message is the public text.
+	Message string
+	// RetryAfter says when the same request can succeed, for [Overloaded] and
+	// [Unavailable]; 0 where that is not known.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// Errorf makes an [Error] with a public message. Unlike fmt.Errorf it wraps nothing: see
+// [Error.WithCause].
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// WithCause adds the private cause and returns e.
+func (e *Error) WithCause(cause error) *Error {
+	e.cause = cause
+	return e
+}
+
+// WithRetryAfter sets when a retry can succeed and returns e.
+func (e *Error) WithRetryAfter(d time.Duration) *Error {
+	e.RetryAfter = d
+	return e
+}
+
+// Error gives code, message and cause: the text for logs, not for callers.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// AsError finds the [Error] in err's chain. An ended context becomes [Expired] or
+// [Canceled]; any other error becomes [Internal] with a text that gives nothing away.
+// It returns nil for nil.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.DeadlineExceeded):
+		return Errorf(Expired, "the request's time budget was spent before there was an answer").WithCause(err)
+	case errors.Is(err, context.Canceled):
+		return Errorf(Canceled, "the caller closed the request before there was an answer").WithCause(err)
+	default:
+		return Errorf(Internal, "internal error: the request was not answered; the server's log has the details").WithCause(err)
+	}
+}
+
+// CodeOf gives the code of err's [Error], by the rules of [AsError]. It is 0 for nil.
+func CodeOf(err error) Code {
+	if e := AsError(err); e != nil {
+		return e.Code
+	}
+	return 0
+}
