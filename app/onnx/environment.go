@@ -1,0 +1,91 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// Environment is ONNX Runtime, loaded into this process. There can be one at a time,
+// because the library and its binding keep global state. It is safe for concurrent use.
+type Environment struct {
+	library string
+	version string
+
+	mu       sync.Mutex
+	sessions int
+	closed   bool
+}
+
+// ErrOpen means that the process has an open [Environment] already.
+var ErrOpen = errors.New("onnx runtime is open already: a process has one environment")
+
+// opened guards the binding's global state.
+var opened struct {
+	sync.Mutex
+	now bool
+}
+
+// Open loads ONNX Runtime's shared library from the file libraryPath. The error says
+// whether the file is missing, made for another platform, or of a version that does not
+// fit, and what would be right.
+func Open(libraryPath string) (*Environment, error) {
+	opened.Lock()
+	defer opened.Unlock()
+	if opened.now {
+		return nil, ErrOpen
+	}
+	path, err := checkLibrary(libraryPath)
+	if err != nil {
+		return nil, err
+	}
+	ort.SetSharedLibraryPath(path)
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+		return nil, fmt.Errorf("load onnx runtime from %s (want version %s or newer of API %s): %w", path, oldest, oldest, err)
+	}
+	opened.now = true
+	return &Environment{library: path, version: ort.GetVersion()}, nil
+}
+
+// Version is the library's version, such as "1.30.0".
+func (e *Environment) Version() string { return e.version }
+
+// Close unloads the library. It fails, and changes nothing, while sessions are open. To
+// close twice is fine.
+func (e *Environment) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	if e.sessions > 0 {
+		return fmt.Errorf("close onnx runtime: %d sessions are still open", e.sessions)
+	}
+	opened.Lock()
+	defer opened.Unlock()
+	e.closed, opened.now = true, false
+	if err := ort.DestroyEnvironment(); err != nil {
+		return fmt.Errorf("close onnx runtime: %w", err)
+	}
+	return nil
+}
+
+// enter counts a session, and fails when the library is gone.
+func (e *Environment) enter() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errors.New("onnx runtime is closed")
+	}
+	e.sessions++
+	return nil
+}
+
+// leave takes back enter.
+func (e *Environment) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sessions--
+}
