@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/pipeline"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// Loader turns artifacts into versions that can answer.
+type Loader struct {
+	// Open makes a session of an ONNX model's bytes.
+	Open func(model []byte) (Session, error)
+	// Limits for the pipelines.
+	Limits pipeline.Limits
+	// Log says what was loaded, and what could not be.
+	Log zerolog.Logger
+}
+
+// LoadAll loads every version below the folder models into r, one after the other:
+// loading and warming up take every core they get. A version that cannot be loaded is
+// noted and passed over. The error is for a folder that cannot be read, or ctx's.
+func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
+	refs, err := artifact.Scan(models)
+	if err != nil {
+		return err
+	}
+	if len(refs) == 0 {
+		l.Log.Warn().Str("folder", models).Msg("there are no models: want <model>/<version>/model.onnx")
+	}
+	r.Announce(refs)
+	for _, ref := range refs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v, err := l.Load(ctx, ref)
+		if err != nil {
+			l.Log.Error().Err(err).Str("model", ref.Name).Int64("version", ref.Version).Msg("model could not be loaded")
+			r.Fail(ref, err)
+			continue
+		}
+		if err := r.Add(ref, v); err != nil {
+			return err
+		}
+	}
+	r.SetLoaded()
+	return nil
+}
+
+// Load reads, checks, loads and warms up one version.
+func (l Loader) Load(ctx context.Context, ref artifact.Ref) (*Version, error) {
+	start := time.Now()
+	a, err := artifact.Open(ref)
+	if err != nil {
+		return nil, err
+	}
+	session, err := l.Open(a.Model)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", ref, err)
+	}
+	v, err := l.assemble(ctx, a, session)
+	if err != nil {
+		_ = session.Close() // the error that is returned says what matters
+		return nil, fmt.Errorf("load %s: %w", ref, err)
+	}
+	l.Log.Info().Str("model", ref.Name).Int64("version", ref.Version).Str("digest", v.ID.Digest).
+		Dur("took_ms", time.Since(start)).Int64("bytes", a.Size).Msg("model loaded")
+	return v, nil
+}
+
+// assemble adds the pipeline to a session and warms the version up.
+func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Session) (*Version, error) {
+	v := &Version{
+		ID:       scoring.ModelID{Name: a.Name, Version: a.Version, Digest: a.Manifest.Digest},
+		Manifest: a.Manifest,
+		Size:     a.Size,
+		Session:  session,
+	}
+	if spec := a.Manifest.Pipeline; spec.Image != nil || spec.Text != nil {
+		p, err := pipeline.New(spec, session.Signature(), a.Files, l.Limits)
+		if err != nil {
+			return nil, fmt.Errorf("pipeline: %w", err)
+		}
+		v.Pipeline = p
+	}
+	for _, rows := range a.Manifest.WarmUp {
+		if err := v.warmUp(ctx, rows); err != nil {
+			return nil, fmt.Errorf("warm up with %d rows: %w", rows, err)
+		}
+	}
+	v.LoadedAt = time.Now()
+	return v, nil
+}
+
+// warmUp runs the model once on zeros, so that the first caller does not pay for what
+// ONNX Runtime does only once. An input with a free dimension besides the rows gets 1.
+func (v *Version) warmUp(ctx context.Context, rows int) error {
+	var inputs []scoring.Tensor
+	for _, spec := range v.Session.Signature().Inputs {
+		inputs = append(inputs, zeros(spec, rows))
+	}
+	_, err := v.Session.Run(ctx, inputs, nil)
+	return err
+}
+
+// zeros makes a tensor of zeros, or of empty strings, for spec.
+func zeros(spec scoring.TensorSpec, rows int) scoring.Tensor {
+	t := scoring.Tensor{Name: spec.Name, Datatype: spec.Datatype, Shape: make([]int64, len(spec.Shape))}
+	n := int64(1)
+	for i, d := range spec.Shape {
+		switch {
+		case d >= 0:
+			t.Shape[i] = d
+		case i == 0:
+			t.Shape[i] = int64(rows)
+		default:
+			t.Shape[i] = 1
+		}
+		n *= t.Shape[i]
+	}
+	if spec.Datatype == scoring.Bytes {
+		t.Strings = make([][]byte, n)
+	} else {
+		t.Data = make([]byte, n*int64(spec.Datatype.Size()))
+	}
+	return t
+}

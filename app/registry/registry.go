@@ -1,0 +1,299 @@
+// Package registry knows which versions there are, which are loaded, and which one
+// answers. It leases versions for the time of a request, so that a change never frees
+// what is in use, and records them in the state store, where others can read them.
+package registry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/pipeline"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// State is where a version stands. The words are those of the V1 protocol.
+type State string
+
+// The states of a version.
+const (
+	// Loading means that the version is not ready yet.
+	Loading State = "LOADING"
+	// Available means that the version answers.
+	Available State = "AVAILABLE"
+	// Failed means that the version could not be loaded.
+	Failed State = "FAILED"
+)
+
+// Session runs a loaded model: see onnx.Session, which implements it.
+type Session interface {
+	// Signature of the model.
+	Signature() scoring.Signature
+	// Run computes outputs, by name; all of them if outputs is empty.
+	Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
+	// Close frees the model.
+	Close() error
+}
+
+// Version is a version that is loaded and can answer. Its fields do not change.
+type Version struct {
+	// ID says which version it is.
+	ID scoring.ModelID
+	// Manifest of the version.
+	Manifest artifact.Manifest
+	// Size of its files, in bytes.
+	Size int64
+	// Session runs it.
+	Session Session
+	// Pipeline of the version; nil where its manifest has none.
+	Pipeline pipeline.Pipeline
+	// LoadedAt is when it became ready.
+	LoadedAt time.Time
+
+	leases sync.WaitGroup
+}
+
+// Status is what is known about a version, loaded or not.
+type Status struct {
+	// Ref is the place of the version.
+	Ref artifact.Ref
+	// State of the version.
+	State State
+	// Reason says why a version failed, for people.
+	Reason string
+	// Version is set while State is Available. It may be read, not run: see [Registry.Use].
+	Version *Version
+}
+
+// Model is a model with its versions and labels.
+type Model struct {
+	// Name of the model.
+	Name string
+	// Labels maps each label to the version that it names.
+	Labels map[string]int64
+	// Versions in rising order.
+	Versions []Status
+}
+
+// Registry holds the versions. It is safe for concurrent use.
+type Registry struct {
+	mu     sync.RWMutex
+	models map[string]map[int64]*Status
+	// loaded is true when every version was tried.
+	loaded bool
+	closed bool
+}
+
+// New makes an empty registry.
+func New() *Registry { return &Registry{models: map[string]map[int64]*Status{}} }
+
+// Announce says that the versions at refs are about to be loaded.
+func (r *Registry) Announce(refs []artifact.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ref := range refs {
+		r.setLocked(&Status{Ref: ref, State: Loading})
+	}
+}
+
+// Add puts a loaded version to work. After [Registry.Close] it closes the version
+// instead: a load can outlast the decision to stop.
+func (r *Registry) Add(ref artifact.Ref, v *Version) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return v.Session.Close()
+	}
+	r.setLocked(&Status{Ref: ref, State: Available, Version: v})
+	return nil
+}
+
+// Fail notes that the version at ref could not be loaded. The reason is for people and
+// may hold paths of the server: it is not for callers of `:predict`.
+func (r *Registry) Fail(ref artifact.Ref, reason error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setLocked(&Status{Ref: ref, State: Failed, Reason: reason.Error()})
+}
+
+// setLocked replaces the status of a version.
+func (r *Registry) setLocked(s *Status) {
+	versions := r.models[s.Ref.Name]
+	if versions == nil {
+		versions = map[int64]*Status{}
+		r.models[s.Ref.Name] = versions
+	}
+	versions[s.Ref.Version] = s
+}
+
+// SetLoaded says that every version was tried: from now on the registry is ready.
+func (r *Registry) SetLoaded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loaded = true
+}
+
+// Ready says whether every version was tried and there is one to answer with. A single
+// version that cannot be loaded does not make all others unavailable.
+func (r *Registry) Ready() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.loaded || r.closed {
+		return false
+	}
+	for _, versions := range r.models {
+		for _, s := range versions {
+			if s.State == Available {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Use calls fn with the version that ref names. The version stays loaded until fn
+// returns. The error is fn's, or an [scoring.Error]: NotFound for a model, version or
+// label that does not exist, Unavailable for one that is not loaded.
+func (r *Registry) Use(ref scoring.ModelRef, fn func(*Version) error) error {
+	v, err := r.lease(ref)
+	if err != nil {
+		return err
+	}
+	defer v.leases.Done()
+	return fn(v)
+}
+
+// lease finds the version and counts a lease. Counting under the lock means that
+// whoever removes the version afterwards waits for this lease too.
+func (r *Registry) lease(ref scoring.ModelRef) (*Version, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s, err := r.findLocked(ref)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.closed:
+		return nil, scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
+	case s.State == Loading:
+		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
+	case s.State == Failed:
+		return nil, scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version)
+	}
+	s.Version.leases.Add(1)
+	return s.Version, nil
+}
+
+// findLocked resolves ref to a version that exists.
+func (r *Registry) findLocked(ref scoring.ModelRef) (*Status, error) {
+	versions, ok := r.models[ref.Name]
+	if !ok {
+		return nil, scoring.Errorf(scoring.NotFound, "model %q does not exist: GET /v1/models lists the models", ref.Name)
+	}
+	number := ref.Version
+	if number == 0 {
+		label := cmp.Or(ref.Label, scoring.LabelLive)
+		if label != scoring.LabelLive {
+			return nil, scoring.Errorf(scoring.NotFound, "model %q has no label %q", ref.Name, label)
+		}
+		number = live(versions)
+	}
+	s, ok := versions[number]
+	if !ok {
+		return nil, scoring.Errorf(scoring.NotFound, "model %q has no version %d: GET /v1/models/%s lists its versions", ref.Name, number, ref.Name)
+	}
+	return s, nil
+}
+
+// live is the version that answers without version or label: the newest that is
+// loaded, or the newest of all where none is.
+func live(versions map[int64]*Status) int64 {
+	var newest, loaded int64
+	for number, s := range versions {
+		newest = max(newest, number)
+		if s.State == Available {
+			loaded = max(loaded, number)
+		}
+	}
+	return cmp.Or(loaded, newest)
+}
+
+// Status gives what is known about the version that ref names. The error is that of
+// [Registry.Use] for a version that does not exist.
+func (r *Registry) Status(ref scoring.ModelRef) (Status, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s, err := r.findLocked(ref)
+	if err != nil {
+		return Status{}, err
+	}
+	return *s, nil
+}
+
+// Model gives one model. The error is an [scoring.Error] with code NotFound.
+func (r *Registry) Model(name string) (Model, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if _, err := r.findLocked(scoring.ModelRef{Name: name}); err != nil {
+		return Model{}, err
+	}
+	return r.modelLocked(name), nil
+}
+
+// Models lists all models, by name.
+func (r *Registry) Models() []Model {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]Model, 0, len(r.models))
+	for _, name := range slices.Sorted(maps.Keys(r.models)) {
+		all = append(all, r.modelLocked(name))
+	}
+	return all
+}
+
+func (r *Registry) modelLocked(name string) Model {
+	versions := r.models[name]
+	m := Model{Name: name, Labels: map[string]int64{scoring.LabelLive: live(versions)}}
+	for _, number := range slices.Sorted(maps.Keys(versions)) {
+		m.Versions = append(m.Versions, *versions[number])
+	}
+	return m
+}
+
+// Close refuses new leases, waits for those there are, and frees every version. It
+// returns early with ctx's error, and then frees nothing that is in use.
+func (r *Registry) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	var loaded []*Version
+	for _, versions := range r.models {
+		for _, s := range versions {
+			if s.State == Available {
+				loaded = append(loaded, s.Version)
+			}
+		}
+	}
+	r.mu.Unlock()
+	freed := make(chan error, 1)
+	go func() {
+		var first error
+		for _, v := range loaded {
+			v.leases.Wait()
+			if err := v.Session.Close(); err != nil && first == nil {
+				first = fmt.Errorf("free %s: %w", v.ID, err)
+			}
+		}
+		freed <- first
+	}()
+	select {
+	case err := <-freed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("free the models: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,159 @@
+// Package sidecar talks to the Dapr sidecar: state, publishing and readiness. It is the
+// only importer of the Dapr client.
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// maxMessage bounds a message between Onda and its sidecar, in bytes. The client's own
+// bound is 4 MiB, which a result event with many predictions can pass.
+const maxMessage = 64 << 20
+
+// Config says where the sidecar is and what it is called upon for.
+type Config struct {
+	// GRPCAddress of the sidecar's API, "host:port".
+	GRPCAddress string
+	// HTTPAddress is the base URL of the sidecar's HTTP API.
+	HTTPAddress string
+	// APIToken is shown on every call; "" for none.
+	APIToken string
+	// StateStore and PubSub name the components.
+	StateStore, PubSub string
+}
+
+// Client talks to one sidecar. It is safe for concurrent use.
+type Client struct {
+	config Config
+	conn   *grpc.ClientConn
+	dapr   dapr.Client
+	http   *http.Client
+}
+
+// New makes a client. It connects on first use: the sidecar may start later than Onda.
+//
+// The connection is made here and not by the SDK, because the SDK's own interceptor for
+// the token replaces all outgoing metadata instead of adding to it, and because it
+// waits for a sidecar that, at this moment, waits for Onda.
+func New(config Config) (*Client, error) {
+	silence()
+	conn, err := grpc.NewClient(config.GRPCAddress,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // the sidecar is on loopback, or in the same pod
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithUnaryInterceptor(withToken(config.APIToken)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the Dapr sidecar at %s: %w", config.GRPCAddress, err)
+	}
+	return &Client{
+		config: config,
+		conn:   conn,
+		dapr:   dapr.NewClientWithConnection(conn),
+		http:   &http.Client{Timeout: 2 * time.Second},
+	}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return c.conn.Close()
+}
+
+// silence stops the SDK from printing to standard output. Its logger is global.
+var silence = sync.OnceFunc(func() { dapr.SetLogger(nil) })
+
+// withToken adds the API token to a call's metadata.
+func withToken(token string) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if token != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, "dapr-api-token", token)
+		}
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+}
+
+// WaitOutbound waits until the sidecar's components can be called. It asks
+// /v1.0/healthz/outbound: /v1.0/healthz waits for the app, so an app that waits for it
+// before it listens would wait for ever, and it fails for ever where a placement
+// address is set and nothing answers there.
+func (c *Client) WaitOutbound(ctx context.Context) error {
+	const pause = 100 * time.Millisecond
+	for {
+		err := c.outbound(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the Dapr sidecar at %s: %w (last answer: %w)", c.config.HTTPAddress, ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (c *Client) outbound(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.config.HTTPAddress+"/v1.0/healthz/outbound", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("status %s", resp.Status)
+	}
+	return nil
+}
+
+// Get reads the document under key and its ETag. For a missing one both are empty.
+func (c *Client) Get(ctx context.Context, key string) (value []byte, etag string, err error) {
+	item, err := c.dapr.GetStateWithConsistency(ctx, c.config.StateStore, key, nil, dapr.StateConsistencyStrong)
+	if err != nil {
+		return nil, "", fmt.Errorf("read %q from state store %q: %w", key, c.config.StateStore, err)
+	}
+	return item.Value, item.Etag, nil
+}
+
+// Save writes the JSON document value under key if the one there still has the given
+// ETag; "" means that there must be none yet. If it changed in the meantime the error is
+// a [scoring.Error] with code Conflict: read it again and retry.
+//
+// First-write-wins is asked for on every write: without it, Redis overwrites silently.
+func (c *Client) Save(ctx context.Context, key string, value []byte, etag string) error {
+	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag,
+		map[string]string{"contentType": "application/json"},
+		dapr.WithConcurrency(dapr.StateConcurrencyFirstWrite), dapr.WithConsistency(dapr.StateConsistencyStrong))
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) == codes.Aborted:
+		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
+	default:
+		return fmt.Errorf("save %q to state store %q: %w", key, c.config.StateStore, err)
+	}
+}
+
+// Publish sends a CloudEvent in its structured JSON form to a topic. The sidecar passes
+// it on as it is, extensions included.
+func (c *Client) Publish(ctx context.Context, topic string, cloudEvent []byte) error {
+	err := c.dapr.PublishEvent(ctx, c.config.PubSub, topic, cloudEvent, dapr.PublishEventWithContentType("application/cloudevents+json"))
+	if err != nil {
+		return fmt.Errorf("publish to %q on %q: %w", topic, c.config.PubSub, err)
+	}
+	return nil
+}

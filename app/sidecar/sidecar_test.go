@@ -1,0 +1,126 @@
+package sidecar_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/sidecar"
+	"github.com/onda-serving/onda/app/sidecar/sidecartest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func client(t *testing.T, fake *sidecartest.Sidecar, token string) *sidecar.Client {
+	t.Helper()
+	c, err := sidecar.New(sidecar.Config{
+		GRPCAddress: fake.GRPCAddress, HTTPAddress: fake.HTTPAddress, APIToken: token, StateStore: "statestore", PubSub: "pubsub",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func TestFirstWriterWins(t *testing.T) {
+	t.Parallel()
+	c := client(t, sidecartest.Start(t), "")
+	value, etag, err := c.Get(t.Context(), "k")
+	if err != nil || value != nil || etag != "" {
+		t.Fatalf("missing document: got %q %q %v, want nothing", value, etag, err)
+	}
+	if err := c.Save(t.Context(), "k", []byte(`1`), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Save(t.Context(), "k", []byte(`2`), ""); scoring.CodeOf(err) != scoring.Conflict {
+		t.Errorf("create over an existing document: got %v, want Conflict", err)
+	}
+	_, etag, err = c.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Save(t.Context(), "k", []byte(`2`), etag); err != nil {
+		t.Error(err)
+	}
+	if err := c.Save(t.Context(), "k", []byte(`3`), etag); scoring.CodeOf(err) != scoring.Conflict {
+		t.Errorf("stale ETag: got %v, want Conflict", err)
+	}
+	if value, _, _ := c.Get(t.Context(), "k"); string(value) != `2` {
+		t.Errorf("value %s, want 2", value)
+	}
+}
+
+func TestPublishPassesACloudEventAsItIs(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	if err := client(t, fake, "").Publish(t.Context(), "scoring.results", []byte(`{"specversion":"1.0"}`)); err != nil {
+		t.Fatal(err)
+	}
+	got := fake.Published()
+	if len(got) != 1 || got[0].PubSub != "pubsub" || got[0].Topic != "scoring.results" || got[0].ContentType != "application/cloudevents+json" || string(got[0].Data) != `{"specversion":"1.0"}` {
+		t.Errorf("published %+v", got)
+	}
+}
+
+func TestTokenIsShownOnEveryCall(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	c := client(t, fake, "secret")
+	_, _, _ = c.Get(t.Context(), "k")
+	_ = c.Save(t.Context(), "k", []byte(`1`), "")
+	_ = c.Publish(t.Context(), "t", []byte(`{}`))
+	if got := strings.Join(fake.Tokens(), ","); got != "secret,secret,secret" {
+		t.Errorf("tokens %q, want three times the secret", got)
+	}
+}
+
+func TestFailuresNameTheComponent(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	fake.Fail(status.Error(codes.Internal, "disk full"))
+	c := client(t, fake, "")
+	tests := []struct {
+		name string
+		call func() error
+		want string
+	}{
+		{"get", func() error { _, _, err := c.Get(t.Context(), "k"); return err }, `read "k" from state store "statestore": `},
+		{"save", func() error { return c.Save(t.Context(), "k", nil, "") }, `save "k" to state store "statestore": `},
+		{"publish", func() error { return c.Publish(t.Context(), "topic", []byte(`{}`)) }, `publish to "topic" on "pubsub": `},
+	}
+	for _, tt := range tests {
+		if err := tt.call(); err == nil || !strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(err.Error(), "disk full") {
+			t.Errorf("%s: got %v, want it to begin with %q and to hold the cause", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestWaitOutboundWaitsForTheComponents(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	fake.SetReady(false)
+	c := client(t, fake, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := c.WaitOutbound(ctx)
+	if err == nil || !strings.Contains(err.Error(), "last answer: status 500") {
+		t.Errorf("got %v, want an error with the last answer", err)
+	}
+	waited := make(chan error)
+	go func() { waited <- c.WaitOutbound(t.Context()) }()
+	fake.SetReady(true)
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+}

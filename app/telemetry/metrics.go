@@ -1,0 +1,139 @@
+// Package telemetry makes Onda observable: logs and Prometheus metrics. It decides
+// nothing and never fails a request.
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// buckets are the bounds of the duration histograms, in seconds: from a small model's
+// run to the longest budget.
+var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// Metrics are Onda's Prometheus metrics. The zero value is not usable: see [NewMetrics].
+type Metrics struct {
+	registry  *prometheus.Registry
+	answers   *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	scored    *prometheus.CounterVec
+	rows      *prometheus.CounterVec
+	phases    *prometheus.HistogramVec
+	events    *prometheus.CounterVec
+	models    *prometheus.GaugeVec
+	panics    prometheus.Counter
+}
+
+// NewMetrics makes and registers the metrics of one process.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_requests_total", Help: "Requests answered, by door, operation and code (OK or the name of the error).",
+		}, []string{"door", "operation", "code"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "onda_request_duration_seconds", Help: "Time from the first byte of a request to the last byte of its answer.", Buckets: buckets,
+		}, []string{"door", "operation"}),
+		scored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_scored_total", Help: "Scorings by model, version and code. Requests for a model that does not exist have no model.",
+		}, []string{"model", "version", "code"}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_rows_total", Help: "Rows scored with success, by model and version.",
+		}, []string{"model", "version"}),
+		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "onda_phase_duration_seconds", Help: "Time of a scoring's phases: queue, preprocess, run, postprocess.", Buckets: buckets,
+		}, []string{"model", "version", "phase"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_events_total", Help: "Scoring events by outcome: scored, dead_letter, retry, and by code.",
+		}, []string{"outcome", "code"}),
+		models: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "onda_model_ready", Help: "1 for a version that answers, 0 for one that could not be loaded.",
+		}, []string{"model", "version"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "onda_panics_total", Help: "Panics caught on the request path. Any is a defect.",
+		}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.models, m.panics, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Gate exports the present numbers of the gate.
+func (m *Metrics) Gate(stats func() admit.Stats) {
+	gauge := func(name, help string, value func(admit.Stats) int) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(value(stats())) }))
+	}
+	gauge("onda_rows_in_flight", "Rows in flight.", func(s admit.Stats) int { return s.InFlight })
+	gauge("onda_rows_in_flight_limit", "Most rows in flight.", func(s admit.Stats) int { return s.Capacity })
+	gauge("onda_rows_queued", "Rows that wait.", func(s admit.Stats) int { return s.Queued })
+	gauge("onda_rows_queued_limit", "Most rows that may wait.", func(s admit.Stats) int { return s.Queue })
+}
+
+// Answered counts a request that a door answered. err is nil for success.
+func (m *Metrics) Answered(door, operation string, err error, took time.Duration) {
+	m.answers.WithLabelValues(door, operation, codeLabel(err)).Inc()
+	m.durations.WithLabelValues(door, operation).Observe(took.Seconds())
+}
+
+// Scored counts a scoring. id is the zero value where no version was found: names that
+// callers make up must not become labels.
+func (m *Metrics) Scored(id scoring.ModelID, rows int, timing scoring.Timing, err error) {
+	version := ""
+	if id.Version != 0 {
+		version = strconv.FormatInt(id.Version, 10)
+	}
+	m.scored.WithLabelValues(id.Name, version, codeLabel(err)).Inc()
+	if err != nil {
+		return
+	}
+	m.rows.WithLabelValues(id.Name, version).Add(float64(rows))
+	for _, phase := range []struct {
+		name string
+		took time.Duration
+	}{{"queue", timing.Queue}, {"preprocess", timing.Preprocess}, {"run", timing.Run}, {"postprocess", timing.Postprocess}} {
+		m.phases.WithLabelValues(id.Name, version, phase.name).Observe(phase.took.Seconds())
+	}
+}
+
+// Event counts a scoring event: outcome is "scored", "dead_letter" or "retry", err the
+// failure that led to the latter two.
+func (m *Metrics) Event(outcome string, err error) {
+	m.events.WithLabelValues(outcome, codeLabel(err)).Inc()
+}
+
+// ModelReady says whether a version answers.
+func (m *Metrics) ModelReady(name string, version int64, ready bool) {
+	value := 0.0
+	if ready {
+		value = 1
+	}
+	m.models.WithLabelValues(name, strconv.FormatInt(version, 10)).Set(value)
+}
+
+// Panicked counts a panic on the request path.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Handler serves the metrics in Prometheus' formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: true})
+}
+
+func codeLabel(err error) string {
+	if err == nil {
+		return "OK"
+	}
+	return scoring.CodeOf(err).String()
+}
