@@ -51,6 +51,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
+// internalText gives nothing away: what failed inside is for the log.
+const internalText = "internal error: the request was not answered; the server's log has the details"
+
 // AsError finds the [Error] in err's chain. An ended context becomes [Expired] or
 // [Canceled]; any other error becomes [Internal] with a text that gives nothing away.
 // It returns nil for nil.
@@ -59,15 +62,18 @@ func AsError(err error) *Error {
 		return nil
 	}
 	var e *Error
-	switch {
-	case errors.As(err, &e):
+	switch found := errors.As(err, &e); {
+	case found && e != nil:
 		return e
+	case found:
+		// A nil *Error in an error is a defect of ours, and neither success nor a reason to panic.
+		return Errorf(Internal, internalText)
 	case errors.Is(err, context.DeadlineExceeded):
 		return Errorf(Expired, "the request's time budget was spent before there was an answer").WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return Errorf(Canceled, "the caller closed the request before there was an answer").WithCause(err)
 	default:
-		return Errorf(Internal, "internal error: the request was not answered; the server's log has the details").WithCause(err)
+		return Errorf(Internal, internalText).WithCause(err)
 	}
 }
 

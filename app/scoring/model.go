@@ -67,11 +67,11 @@ func ParseModelRef(s string) (ModelRef, error) {
 	return ref, nil
 }
 
-// ParseVersion reads a version number: decimal digits, at least 1. The error is an
-// [Error] with code [Invalid].
+// ParseVersion reads a version number: decimal digits, at least 1 and without leading
+// zeros, so that a version has one path. The error is an [Error] with code [Invalid].
 func ParseVersion(s string) (int64, error) {
 	version, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || version < 1 || s[0] == '+' {
+	if err != nil || version < 1 || strconv.FormatInt(version, 10) != s {
 		return 0, Errorf(Invalid, "version %q: want a positive whole number", clip(s))
 	}
 	return version, nil

@@ -1,0 +1,248 @@
+// Package events is the door for scoring events. Dapr delivers a CloudEvent from a
+// broker's topic; the answer is a result event, and a failure that no retry can mend is
+// an error event on the dead-letter topic. An event is acknowledged only after the
+// event that answers it was published, so a crash in between repeats work and loses
+// nothing.
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rs/zerolog"
+
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
+)
+
+// Scorer scores requests: see engine.Engine, which implements it.
+type Scorer interface {
+	// Predict scores instances with a model's pipeline.
+	Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error)
+	// Infer runs a model on tensors.
+	Infer(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error)
+}
+
+// Publisher publishes events: see sidecar.Client, which implements it.
+type Publisher interface {
+	// Publish sends a CloudEvent in structured JSON to a topic.
+	Publish(ctx context.Context, topic string, cloudEvent []byte) error
+}
+
+// Observer counts events: see telemetry.Metrics, which implements it.
+type Observer interface {
+	// Event is called once for every delivery. outcome is "scored", "dead_letter" or "retry".
+	Event(outcome string, err error)
+}
+
+// Config says how the door behaves.
+type Config struct {
+	// ResultsTopic and DeadLetterTopic are where answers and errors go.
+	ResultsTopic, DeadLetterTopic string
+	// Timeout is the budget of an event that brings none.
+	Timeout time.Duration
+	// MaxInstances bounds the instances of an event.
+	MaxInstances int
+}
+
+// Consumer takes deliveries. It is safe for concurrent use.
+type Consumer struct {
+	config    Config
+	scorer    Scorer
+	publisher Publisher
+	observer  Observer
+	log       zerolog.Logger
+}
+
+// New makes a consumer of its parts.
+func New(config Config, scorer Scorer, publisher Publisher, observer Observer, log zerolog.Logger) *Consumer {
+	return &Consumer{config: config, scorer: scorer, publisher: publisher, observer: observer, log: log}
+}
+
+// The answers that Dapr understands.
+const (
+	statusSuccess = "SUCCESS"
+	statusRetry   = "RETRY"
+)
+
+// ServeHTTP takes one delivery. The status code is always 200: Dapr reads the outcome
+// from the body, and drops an event for some codes (404) without a word.
+func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := statusRetry
+	if body, err := io.ReadAll(r.Body); err != nil {
+		status = c.unreadable(r.Context(), err)
+	} else {
+		status = c.deliver(r.Context(), body)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"status":%q}`, status)
+}
+
+// unreadable handles a delivery whose body could not be read. One that is too large will
+// be too large for ever; anything else may be whole the next time.
+func (c *Consumer) unreadable(ctx context.Context, err error) string {
+	var tooLarge *http.MaxBytesError
+	if !errors.As(err, &tooLarge) {
+		return c.retry(cloudEvent{}, scoring.Errorf(scoring.Unavailable, "the delivery was cut off").WithCause(err))
+	}
+	return c.deadLetter(ctx, cloudEvent{}, nil, scoring.Errorf(scoring.TooLarge, "the event is larger than %d bytes (ONDA_MAX_BODY)", tooLarge.Limit))
+}
+
+// deliver scores one event and says what Dapr should do with it.
+func (c *Consumer) deliver(ctx context.Context, body []byte) string {
+	event, err := parse(body)
+	if err != nil {
+		return c.deadLetter(ctx, event, body, err)
+	}
+	result, err := c.score(ctx, event)
+	switch {
+	case err == nil:
+	case scoring.CodeOf(err).EventOutcome() == scoring.Retry:
+		return c.retry(event, err)
+	default:
+		return c.deadLetter(ctx, event, body, err)
+	}
+	if err := c.publisher.Publish(ctx, c.config.ResultsTopic, result); err != nil {
+		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the result could not be published").WithCause(err))
+	}
+	c.observer.Event("scored", nil)
+	return statusSuccess
+}
+
+// score gives the result event for event.
+func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) {
+	deadline, ok, err := event.deadline()
+	if err != nil {
+		return nil, scoring.Errorf(scoring.Invalid, "%s", err)
+	}
+	if ours := time.Now().Add(c.config.Timeout); !ok || deadline.After(ours) {
+		deadline = ours
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	req, err := event.request(wire.Limits{MaxInstances: c.config.MaxInstances})
+	if err != nil {
+		return nil, err
+	}
+	if req.infer != nil {
+		resp, err := c.scorer.Infer(ctx, req.infer)
+		if err != nil {
+			return nil, err
+		}
+		data, err := wire.EncodeInfer(resp)
+		if err != nil {
+			return nil, err
+		}
+		return c.result(event, resp.Model, data)
+	}
+	resp, err := c.scorer.Predict(ctx, req.predict)
+	if err != nil {
+		return nil, err
+	}
+	data, err := wire.EncodePredict(resp)
+	if err != nil {
+		return nil, err
+	}
+	return c.result(event, resp.Model, data)
+}
+
+// retry gives the event back to the broker.
+func (c *Consumer) retry(event cloudEvent, err error) string {
+	c.observer.Event("retry", err)
+	c.log.Warn().Err(err).Str("event", event.ID).Str("source", event.Source).Msg("event given back to the broker")
+	return statusRetry
+}
+
+// deadLetter publishes an error event and ends the original. It answers SUCCESS, not
+// DROP: Dapr sends a dropped event to the subscription's dead-letter topic as well, and
+// the same failure would be there twice, once without its reason.
+func (c *Consumer) deadLetter(ctx context.Context, event cloudEvent, original []byte, err error) string {
+	e := scoring.AsError(err)
+	letter, encodeErr := c.errorEvent(event, original, e)
+	if encodeErr != nil {
+		return c.retry(event, encodeErr)
+	}
+	if publishErr := c.publisher.Publish(ctx, c.config.DeadLetterTopic, letter); publishErr != nil {
+		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the error event could not be published").WithCause(publishErr))
+	}
+	c.observer.Event("dead_letter", e)
+	c.log.Warn().Err(e).Str("event", event.ID).Str("source", event.Source).Str("subject", clip(event.Subject)).Msg("event sent to the dead-letter topic")
+	return statusSuccess
+}
+
+// outgoing is a CloudEvent that Onda publishes. The extension attributes name the event
+// that it answers.
+type outgoing struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Subject         string          `json:"subject,omitempty"`
+	Time            string          `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	RequestID       string          `json:"requestid,omitempty"`
+	RequestSource   string          `json:"requestsource,omitempty"`
+	ModelVersion    string          `json:"modelversion,omitempty"`
+	ModelDigest     string          `json:"modeldigest,omitempty"`
+	TraceParent     string          `json:"traceparent,omitempty"`
+	TraceState      string          `json:"tracestate,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// source of the events that Onda publishes.
+const source = "onda"
+
+// answer makes the parts that result and error events share. The id follows from the
+// request's, so that a repeated delivery gives an event with the same id and receivers
+// can tell that they have seen it.
+func answer(event cloudEvent, kind, suffix string, data []byte) outgoing {
+	return outgoing{
+		SpecVersion: "1.0", ID: event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
+		Time: time.Now().UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
+		RequestID: event.ID, RequestSource: event.Source,
+		TraceParent: event.TraceParent, TraceState: event.TraceState, Data: data,
+	}
+}
+
+func (c *Consumer) result(event cloudEvent, model scoring.ModelID, data []byte) ([]byte, error) {
+	out := answer(event, ResultType, "/result", data)
+	out.ModelVersion = wire.ModelOf(model).Version
+	out.ModelDigest = model.Digest
+	return wire.Marshal(out)
+}
+
+// errorData is the data of an error event.
+type errorData struct {
+	// Code is the name of the scoring code.
+	Code string `json:"code"`
+	// Error says what was wrong and what would be right.
+	Error string `json:"error"`
+	// Original is the event as it came, where it was JSON.
+	Original json.RawMessage `json:"original,omitempty"`
+	// OriginalBytes is the event as it came, where it was no JSON.
+	OriginalBytes []byte `json:"original_base64,omitempty"`
+}
+
+func (c *Consumer) errorEvent(event cloudEvent, original []byte, e *scoring.Error) ([]byte, error) {
+	data := errorData{Code: e.Code.String(), Error: e.Message}
+	if json.Valid(original) && utf8.Valid(original) {
+		data.Original = original
+	} else {
+		data.OriginalBytes = original
+	}
+	encoded, err := wire.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("encode error event: %w", err)
+	}
+	if event.ID == "" {
+		// Nothing of the request can be told: the id must still be unique.
+		event.ID = "unreadable-" + time.Now().UTC().Format("20060102T150405.000000000")
+	}
+	return wire.Marshal(answer(event, ErrorType, "/error", encoded))
+}

@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
+)
+
+// tokenHeader is where a sidecar shows APP_API_TOKEN.
+const tokenHeader = "Dapr-Api-Token" //nolint:gosec // the name of a header, not a credential
+
+// authorise checks the token of the sidecar. Health is exempt: Dapr and Kubernetes probe
+// it without a token, and it says nothing but yes or no.
+func (h *Handler) authorise(r *http.Request) error {
+	if h.config.AppToken == "" || r.URL.Path == "/healthz" {
+		return nil
+	}
+	shown := r.Header.Get(tokenHeader)
+	if subtle.ConstantTimeCompare([]byte(shown), []byte(h.config.AppToken)) == 1 {
+		return nil
+	}
+	return scoring.Errorf(scoring.Unauthenticated, "the header dapr-api-token is missing or wrong: call Onda through its sidecar, or send the token of APP_API_TOKEN")
+}
+
+// methodError is a failure that only HTTP knows: the path exists, for other methods.
+type methodError struct {
+	cause   *scoring.Error
+	allowed []string
+}
+
+func methodNotAllowed(method string, allowed ...string) error {
+	return methodError{scoring.Errorf(scoring.Unimplemented, "method %s is not allowed here: use %s", clip(method), strings.Join(allowed, " or ")), allowed}
+}
+
+// Error gives the text for logs.
+func (e methodError) Error() string { return e.cause.Error() }
+
+// Unwrap makes the coded error visible.
+func (e methodError) Unwrap() error { return e.cause }
+
+// fail writes err as the answer, with the public text only, and logs failures of ours
+// with their cause.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err error, took time.Duration) {
+	e := scoring.AsError(err)
+	status := e.Code.HTTPStatus()
+	var method methodError
+	if errors.As(err, &method) {
+		status = http.StatusMethodNotAllowed
+		w.Header().Set("Allow", strings.Join(method.allowed, ", "))
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	event := h.parts.Log.Debug()
+	if e.Code == scoring.Internal {
+		event = h.parts.Log.Error()
+	}
+	event.Err(err).Str("operation", name).Int("status", status).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("refused")
+	write(w, status, "application/json", wire.EncodeError(e))
+}
+
+// writeJSON writes v as the whole answer.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := wire.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	write(w, status, "application/json", body)
+	return nil
+}
+
+// write writes the whole answer. An error means that the caller is gone: there is
+// nobody left to tell.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+func clip(s string) string {
+	const most = 120
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}

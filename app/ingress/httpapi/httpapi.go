@@ -1,0 +1,105 @@
+// Package httpapi is the HTTP door: the V1 `:predict` paths, the Open Inference Protocol
+// v2, the registry's read paths, health, and the route that Dapr delivers events to. It
+// turns requests into the vocabulary of package scoring and answers into bytes; what
+// happens between is the engine's.
+//
+// The paths are the same whether they are called directly or through
+// /v1.0/invoke/onda/method/ of a sidecar.
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/onda-serving/onda/app/registry"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// Scorer scores requests: see engine.Engine, which implements it.
+type Scorer interface {
+	// Predict scores instances with a model's pipeline.
+	Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error)
+	// Infer runs a model on tensors.
+	Infer(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error)
+}
+
+// Models says what is known about the models: see registry.Registry, which implements it.
+type Models interface {
+	// Ready says whether there is something to answer with.
+	Ready() bool
+	// Status of one version.
+	Status(ref scoring.ModelRef) (registry.Status, error)
+	// Model with all its versions.
+	Model(name string) (registry.Model, error)
+	// Models lists all of them.
+	Models() []registry.Model
+}
+
+// Observer hears of every answer: see telemetry.Metrics, which implements it.
+type Observer interface {
+	// Answered is called once for every request; err is nil for success.
+	Answered(door, operation string, err error, took time.Duration)
+}
+
+// Config says how the door behaves.
+type Config struct {
+	// ServerName and ServerVersion are what GET /v2 reports.
+	ServerName, ServerVersion string
+	// MaxBody bounds a request's body, in bytes.
+	MaxBody int64
+	// MaxInstances bounds the instances of a request.
+	MaxInstances int
+	// Timeout is the budget of a request that brings none.
+	Timeout time.Duration
+	// ReadTimeout bounds the time that a body may take to arrive.
+	ReadTimeout time.Duration
+	// AppToken must be shown by the sidecar; "" asks for none.
+	AppToken string
+}
+
+// Parts are what the door needs of the rest of the app.
+type Parts struct {
+	// Scorer scores.
+	Scorer Scorer
+	// Models are asked for status and metadata.
+	Models Models
+	// Store holds the recorded metadata; nil where Onda runs without a sidecar.
+	Store registry.Store
+	// Events handles what Dapr delivers; nil where Onda runs without a sidecar.
+	Events http.Handler
+	// Observer counts answers.
+	Observer Observer
+	// Log gets one line for each failure of ours, and for every request at debug level.
+	Log zerolog.Logger
+	// Draining says that the app is shutting down.
+	Draining func() bool
+}
+
+// Handler is the door. It is safe for concurrent use.
+type Handler struct {
+	config Config
+	parts  Parts
+	mux    *http.ServeMux
+	bodies bodyBudget
+}
+
+// New makes the door of its parts.
+func New(config Config, parts Parts) *Handler {
+	h := &Handler{config: config, parts: parts, mux: http.NewServeMux()}
+	h.bodies.limit = concurrentBodies * config.MaxBody
+	h.routes()
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := h.authorise(r); err != nil {
+		h.fail(w, r, "unauthorised", err, 0)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}

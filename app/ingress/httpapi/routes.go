@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// operation answers one kind of request. An error is written by the door.
+type operation func(w http.ResponseWriter, r *http.Request) error
+
+// routes lists everything that the door answers. The V1 paths end in a verb after a
+// colon, which the mux takes as part of the last segment: see [splitVerb].
+func (h *Handler) routes() {
+	for _, route := range []struct {
+		pattern, name string
+		op            operation
+	}{
+		{"POST /v1/models/{target}", "predict", h.predict},
+		{"POST /v1/models/{model}/versions/{target}", "predict", h.predict},
+		{"POST /v1/models/{model}/labels/{target}", "predict", h.predict},
+		{"GET /v1/models", "status", h.listModels},
+		{"GET /v1/models/{model}", "status", h.modelStatus},
+		{"GET /v1/models/{model}/versions/{version}", "status", h.modelStatus},
+		{"GET /v1/models/{model}/labels/{label}", "status", h.modelStatus},
+
+		{"GET /v2", "metadata", h.serverMetadata},
+		{"GET /v2/health/live", "health", h.live},
+		{"GET /v2/health/ready", "health", h.ready},
+		{"GET /v2/models", "metadata", h.listModels},
+		{"GET /v2/models/{model}", "metadata", h.modelMetadata},
+		{"GET /v2/models/{model}/versions/{version}", "metadata", h.modelMetadata},
+		{"GET /v2/models/{model}/ready", "health", h.modelReady},
+		{"GET /v2/models/{model}/versions/{version}/ready", "health", h.modelReady},
+		{"POST /v2/models/{model}/infer", "infer", h.infer},
+		{"POST /v2/models/{model}/versions/{version}/infer", "infer", h.infer},
+
+		{"GET /registry/v1/models", "registry", h.registryModels},
+		{"GET /registry/v1/models/{model}", "registry", h.registryModel},
+
+		{"GET /healthz", "health", h.health},
+		{"GET /dapr/subscribe", "dapr", h.subscriptions},
+		{"/", "unknown", h.unknown},
+	} {
+		h.mux.Handle(route.pattern, h.serve(route.name, route.op))
+	}
+	if h.parts.Events != nil {
+		h.mux.Handle("POST "+EventsPath, http.MaxBytesHandler(h.parts.Events, h.config.MaxBody))
+	}
+}
+
+// EventsPath is where Dapr delivers scoring events: the subscription in components/
+// names it.
+const EventsPath = "/events/scoring"
+
+// serve turns an operation into a handler that counts, logs and writes errors.
+func (h *Handler) serve(name string, op operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		err := op(w, r)
+		took := time.Since(start)
+		h.parts.Observer.Answered("http", name, err, took)
+		if err != nil {
+			h.fail(w, r, name, err, took)
+			return
+		}
+		h.parts.Log.Debug().Str("operation", name).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("answered")
+	})
+}
+
+// subscriptions tells Dapr that the app subscribes to nothing by itself: the
+// subscriptions are files in components/, where operators can change them.
+func (h *Handler) subscriptions(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, []string{})
+}
+
+// unknown answers what no other route matches: 404, or 405 where the path exists for
+// another method.
+func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) error {
+	if allowed := h.allowed(r); len(allowed) > 0 {
+		return methodNotAllowed(r.Method, allowed...)
+	}
+	return scoring.Errorf(scoring.NotFound, "there is nothing at %s %s: want /v1/models/MODEL:predict, /v2/models/MODEL/infer or another path of README.md", r.Method, clip(r.URL.Path))
+}
+
+// allowed lists the methods that the path of r answers.
+func (h *Handler) allowed(r *http.Request) []string {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := h.mux.Handler(probe); pattern != "/" && pattern != "" {
+			methods = append(methods, method)
+		}
+	}
+	if len(methods) > 1 { // a V1 path, which the mux knows with and without a verb alike
+		if hasVerb(r) {
+			return []string{http.MethodPost}
+		}
+		return []string{http.MethodGet}
+	}
+	return methods
+}
+
+// hasVerb says whether the path of r ends in a verb, as those to score do: the names of
+// models, versions and labels have no colon.
+func hasVerb(r *http.Request) bool {
+	_, verb := splitVerb(path.Base(r.URL.Path))
+	return verb != ""
+}
+
+// reference reads the model, version and label of a path.
+func reference(r *http.Request) (scoring.ModelRef, error) {
+	ref := scoring.ModelRef{Name: r.PathValue("model"), Label: r.PathValue("label")}
+	if err := scoring.CheckName("model name", ref.Name); err != nil {
+		return ref, err
+	}
+	if version := r.PathValue("version"); version != "" {
+		number, err := scoring.ParseVersion(version)
+		if err != nil {
+			return ref, err
+		}
+		ref.Version = number
+	}
+	if ref.Label != "" {
+		if err := scoring.CheckName("label", ref.Label); err != nil {
+			return ref, err
+		}
+	}
+	return ref, nil
+}
+
+// splitVerb separates "faq-matching:predict" into name and verb.
+func splitVerb(target string) (name, verb string) {
+	at := strings.LastIndexByte(target, ':')
+	if at < 0 {
+		return target, ""
+	}
+	return target[:at], target[at+1:]
+}

@@ -1,0 +1,237 @@
+// Package lifecycle starts the scoring app, keeps it running and stops it without losing
+// a request. It is the one place where the parts are put together.
+//
+// Start: the listener first, so that health answers from the first moment; then the
+// models; then the registry's documents, once the sidecar's components can be called.
+// An app that waited for its sidecar before listening would wait for ever, because the
+// sidecar waits for the app.
+//
+// Stop: health says no, so that Dapr stops subscriptions and load balancers look
+// elsewhere; after a moment the doors close; what was accepted is finished; then
+// everything is freed.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/config"
+	"github.com/onda-serving/onda/app/onnx"
+	"github.com/onda-serving/onda/app/registry"
+	"github.com/onda-serving/onda/app/sidecar"
+	"github.com/onda-serving/onda/app/telemetry"
+)
+
+// App is one scoring app. It is made by [New] and run once by [App.Run].
+type App struct {
+	config  config.Config
+	version string
+	log     zerolog.Logger
+
+	metrics  *telemetry.Metrics
+	gate     *admit.Gate
+	registry *registry.Registry
+	runtime  *onnx.Environment
+	sidecar  *sidecar.Client // nil where Onda runs without one
+	draining atomic.Bool
+
+	listener        net.Listener
+	metricsListener net.Listener // nil where metrics are off
+}
+
+// New loads ONNX Runtime and opens the listeners. Both can fail for reasons that the
+// user can mend, so both come before anything else.
+func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
+	a := &App{
+		config:   cfg,
+		version:  version,
+		log:      log,
+		metrics:  telemetry.NewMetrics(version),
+		gate:     admit.New(cfg.Concurrency(), cfg.MaxQueue),
+		registry: registry.New(),
+	}
+	a.metrics.Gate(a.gate.Stats)
+	var err error
+	if a.runtime, err = onnx.Open(cfg.LibraryPath()); err != nil {
+		return nil, fmt.Errorf("%w (ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)", err)
+	}
+	if err := a.listen(); err != nil {
+		return nil, errors.Join(err, a.free())
+	}
+	if !cfg.UseDapr() {
+		return a, nil
+	}
+	a.sidecar, err = sidecar.New(sidecar.Config{
+		GRPCAddress: cfg.SidecarGRPC(), HTTPAddress: cfg.SidecarHTTP(), APIToken: cfg.DaprAPIToken.Reveal(),
+		StateStore: cfg.StateStore, PubSub: cfg.PubSub,
+	})
+	if err != nil {
+		return nil, errors.Join(err, a.free())
+	}
+	return a, nil
+}
+
+// Address is where the app listens, for tests that let the system choose a port.
+func (a *App) Address() string { return a.listener.Addr().String() }
+
+func (a *App) listen() (err error) {
+	if a.listener, err = listen("ONDA_LISTEN", a.config.Listen); err != nil {
+		return err
+	}
+	if a.config.MetricsListen == "" {
+		return nil
+	}
+	a.metricsListener, err = listen("ONDA_METRICS_LISTEN", a.config.MetricsListen)
+	return err
+}
+
+func listen(setting, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s=%s: the port is in use by another process: stop it, or set another address", setting, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s=%s: %w", setting, address, err)
+	}
+	return listener, nil
+}
+
+// Run serves until ctx ends, then drains and returns. The error is that of the part
+// that failed; a stop that was asked for is none.
+func (a *App) Run(ctx context.Context) error {
+	server := a.server()
+	metrics := &http.Server{Handler: a.metricsHandler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(server, a.listener) })
+	if a.metricsListener != nil {
+		group.Go(func() error { return serve(metrics, a.metricsListener) })
+	}
+	group.Go(func() error { return a.start(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		return a.stop(server, metrics)
+	})
+	a.log.Info().Str("address", a.Address()).Str("onnxruntime", a.runtime.Version()).Bool("dapr", a.sidecar != nil).
+		Int("concurrency", a.config.Concurrency()).Int("threads", a.config.Threads()).Msg("listening")
+	err := group.Wait()
+	return errors.Join(err, a.free())
+}
+
+// serve is http.Server.Serve without the error that means that all is well.
+func serve(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// start loads the models and records them.
+func (a *App) start(ctx context.Context) error {
+	begin := time.Now()
+	if err := a.loader().LoadAll(ctx, a.registry, a.config.ModelsDir); err != nil {
+		return stopped(ctx, err)
+	}
+	for _, m := range a.registry.Models() {
+		for _, s := range m.Versions {
+			a.metrics.ModelReady(m.Name, s.Ref.Version, s.State == registry.Available)
+		}
+	}
+	a.log.Info().Bool("ready", a.registry.Ready()).Dur("took_ms", time.Since(begin)).Msg("models loaded")
+	if a.sidecar == nil {
+		return nil
+	}
+	return stopped(ctx, a.record(ctx))
+}
+
+// record writes the models' metadata to the state store, again and again until it
+// succeeds: Onda serves what it has while the store is away.
+func (a *App) record(ctx context.Context) error {
+	recorder := registry.Recorder{Store: a.sidecar, Log: a.log}
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 30*time.Second) {
+		err := a.recordOnce(ctx, recorder)
+		if err == nil {
+			a.log.Info().Str("store", a.config.StateStore).Msg("model metadata recorded in the state store")
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.log.Warn().Err(err).Dur("retry_in_ms", pause).Msg("model metadata could not be recorded")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (a *App) recordOnce(ctx context.Context, recorder registry.Recorder) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := a.sidecar.WaitOutbound(ctx); err != nil {
+		return err
+	}
+	return recorder.RecordAll(ctx, a.registry.Models())
+}
+
+// stop drains: see the package comment for the order.
+func (a *App) stop(server, metrics *http.Server) error {
+	a.draining.Store(true)
+	a.log.Info().Dur("drain_delay_ms", a.config.DrainDelay).Msg("stopping: health says no, the doors are still open")
+	time.Sleep(a.config.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), a.config.ShutdownTimeout)
+	defer cancel()
+	var errs []error
+	if err := server.Shutdown(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("some requests did not finish within ONDA_SHUTDOWN_TIMEOUT=%s: %w", a.config.ShutdownTimeout, errors.Join(err, server.Close())))
+	}
+	a.gate.Close()
+	select {
+	case <-a.gate.Drained():
+	case <-ctx.Done():
+	}
+	if err := a.registry.Close(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	// The metrics stay up to the end: the last scrape sees the drain.
+	if err := metrics.Shutdown(ctx); err != nil {
+		errs = append(errs, errors.Join(err, metrics.Close()))
+	}
+	return errors.Join(errs...)
+}
+
+// free gives back what New took. Sessions are closed by then.
+func (a *App) free() error {
+	var errs []error
+	for _, l := range []net.Listener{a.listener, a.metricsListener} {
+		if l != nil {
+			_ = l.Close() // closed already where the server ran
+		}
+	}
+	if a.sidecar != nil {
+		errs = append(errs, a.sidecar.Close())
+	}
+	if err := a.runtime.Close(); err != nil {
+		errs = append(errs, err)
+	}
+	a.log.Info().Msg("stopped")
+	return errors.Join(errs...)
+}
+
+// stopped drops an error that only says that ctx ended.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

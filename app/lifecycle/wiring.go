@@ -1,0 +1,98 @@
+package lifecycle
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/onda-serving/onda/app/engine"
+	"github.com/onda-serving/onda/app/ingress/events"
+	"github.com/onda-serving/onda/app/ingress/httpapi"
+	"github.com/onda-serving/onda/app/onnx"
+	"github.com/onda-serving/onda/app/pipeline"
+	"github.com/onda-serving/onda/app/registry"
+)
+
+const (
+	// headerTimeout bounds the time that a request's headers may take to arrive.
+	headerTimeout = 10 * time.Second
+	// idleTimeout ends connections that nobody uses. It is longer than the sidecar
+	// keeps its own, so that the sidecar is who closes first and no request meets a
+	// connection that is about to go.
+	idleTimeout = 3 * time.Minute
+	// maxHeader bounds the headers of a request, in bytes.
+	maxHeader = 64 << 10
+)
+
+// server puts the doors on one listener: HTTP/1.1, and HTTP/2 without TLS.
+func (a *App) server() *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           a.doors(),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+	}
+}
+
+// doors makes the handler of the one listener.
+func (a *App) doors() http.Handler {
+	scorer := engine.New(a.gate, a.registry, a.metrics, a.log)
+	web := httpapi.New(httpapi.Config{
+		ServerName:    a.config.ServerName,
+		ServerVersion: a.version,
+		MaxBody:       int64(a.config.MaxBody),
+		MaxInstances:  a.config.MaxInstances,
+		Timeout:       a.config.Timeout,
+		ReadTimeout:   a.config.ReadTimeout,
+		AppToken:      a.config.AppAPIToken.Reveal(),
+	}, a.parts(scorer))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.draining.Load() && r.ProtoMajor == 1 {
+			// The caller opens its next connection elsewhere, instead of sending a
+			// request on one that is about to be closed.
+			w.Header().Set("Connection", "close")
+		}
+		web.ServeHTTP(w, r)
+	})
+}
+
+// parts gives the HTTP door what it needs. Interfaces stay nil where there is no sidecar.
+func (a *App) parts(scorer *engine.Engine) httpapi.Parts {
+	parts := httpapi.Parts{
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load,
+	}
+	if a.sidecar == nil {
+		return parts
+	}
+	parts.Store = a.sidecar
+	parts.Events = events.New(events.Config{
+		ResultsTopic: a.config.ResultsTopic, DeadLetterTopic: a.config.DeadLetterTopic,
+		Timeout: a.config.Timeout, MaxInstances: a.config.MaxInstances,
+	}, scorer, a.sidecar, a.metrics, a.log)
+	return parts
+}
+
+// loader makes the loader of versions.
+func (a *App) loader() registry.Loader {
+	return registry.Loader{
+		Open: func(model []byte) (registry.Session, error) {
+			device, err := onnx.ParseDevice(a.config.Device)
+			if err != nil {
+				return nil, err
+			}
+			return a.runtime.Load(model, onnx.Options{IntraOpThreads: a.config.Threads(), Device: device, DeviceID: a.config.DeviceID})
+		},
+		Limits: pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText)},
+		Log:    a.log,
+	}
+}
+
+// metricsHandler serves GET /metrics and nothing else.
+func (a *App) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	return mux
+}
