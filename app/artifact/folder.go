@@ -166,7 +166,7 @@ func (a *Artifact) verify(root *os.Root) error {
 		}
 	}
 	if got := Digest(m.Files); got != m.Digest {
-		return fmt.Errorf("%s: digest is %s, the files make %s", manifestFile, m.Digest, got)
+		return fmt.Errorf("%s: digest is %s, the files make %s", manifestFile, cmp.Or(m.Digest, "missing"), got)
 	}
 	a.Files = files
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,34 +22,35 @@ import (
 // to every app (DAPR_..., APP_API_TOKEN) keep Dapr's names.
 const Prefix = "ONDA"
 
-// Config is the app's configuration. The tags say it all once: `default`, `desc` and
-// the field's type make the table in README.md, and a test keeps that table true.
+// Config is the app's configuration. The tags say it all once: `envconfig` (the whole name
+// of the variable: what stands here is what is read), `default`, `desc` and the field's
+// type make the table in README.md, and a test keeps that table true.
 type Config struct {
-	Listen           string        `default:"127.0.0.1:8080" desc:"address of the one listener for HTTP/1.1, HTTP/2 and gRPC"`
-	MetricsListen    string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of the Prometheus metrics; empty turns them off"`
-	ModelsDir        string        `split_words:"true" default:"models" desc:"folder of the models: <model>/<version>/model.onnx"`
-	ONNXRuntime      string        `envconfig:"ONNXRUNTIME_LIBRARY" desc:"path of the ONNX Runtime library; empty looks in .local, beside the binary and in the system"`
-	Device           string        `default:"cpu" desc:"where models run: cpu or cuda"`
-	DeviceID         int           `split_words:"true" default:"0" desc:"which GPU, for cuda"`
-	IntraOpThreads   int           `split_words:"true" default:"0" desc:"threads inside one run of a model; 0 shares the cores among the runs in flight"`
-	MaxConcurrency   int           `split_words:"true" default:"0" desc:"rows in flight at once; 0 takes the number of cores the container may use"`
-	MaxQueue         int           `split_words:"true" default:"256" desc:"rows that may wait for a place; one more is refused with 429"`
-	MaxBody          Size          `split_words:"true" default:"32Mi" desc:"largest request body; keep the sidecar's --max-body-size no smaller"`
-	MaxInstances     int           `split_words:"true" default:"64" desc:"most instances in one request"`
-	MaxPixels        int           `split_words:"true" default:"50000000" desc:"most pixels of a picture, read from its header before it is decoded"`
-	MaxText          Size          `split_words:"true" default:"32Ki" desc:"longest text of one instance"`
-	Timeout          time.Duration `default:"30s" desc:"time budget of a request that brings none of its own"`
-	ReadTimeout      time.Duration `split_words:"true" default:"30s" desc:"longest time a caller may take to send a body"`
-	DrainDelay       time.Duration `split_words:"true" default:"1s" desc:"time between failing readiness and closing the doors, for load balancers to notice"`
-	ShutdownTimeout  time.Duration `split_words:"true" default:"25s" desc:"longest time that accepted requests get to finish after SIGTERM"`
-	LogLevel         string        `split_words:"true" default:"info" desc:"trace, debug, info, warn or error"`
-	LogFormat        string        `split_words:"true" default:"auto" desc:"json, console, or auto: console where stderr is a terminal"`
-	ServerName       string        `split_words:"true" default:"onda" desc:"name that GET /v2 reports"`
-	Dapr             string        `default:"auto" desc:"on, off, or auto: on where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set"`
-	StateStore       string        `split_words:"true" default:"statestore" desc:"Dapr state store component for the model metadata"`
-	PubSub           string        `envconfig:"PUBSUB" default:"pubsub" desc:"Dapr pub/sub component of the scoring events"`
-	ResultsTopic     string        `split_words:"true" default:"scoring.results" desc:"topic of result events"`
-	DeadLetterTopic  string        `split_words:"true" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
+	Listen           string        `envconfig:"ONDA_LISTEN" default:"127.0.0.1:8080" desc:"address of the one listener for HTTP/1.1, HTTP/2 and gRPC"`
+	MetricsListen    string        `envconfig:"ONDA_METRICS_LISTEN" default:"127.0.0.1:9464" desc:"address of the Prometheus metrics; empty turns them off"`
+	ModelsDir        string        `envconfig:"ONDA_MODELS_DIR" default:"models" desc:"folder of the models: <model>/<version>/model.onnx"`
+	ONNXRuntime      string        `envconfig:"ONDA_ONNXRUNTIME_LIBRARY" desc:"path of the ONNX Runtime library; empty looks in .local, beside the binary and in the system"`
+	Device           string        `envconfig:"ONDA_DEVICE" default:"cpu" desc:"where models run: cpu or cuda"`
+	DeviceID         int           `envconfig:"ONDA_DEVICE_ID" default:"0" desc:"which GPU, for cuda"`
+	IntraOpThreads   int           `envconfig:"ONDA_INTRA_OP_THREADS" default:"0" desc:"threads inside one run of a model; 0 shares the cores among the runs in flight"`
+	MaxConcurrency   int           `envconfig:"ONDA_MAX_CONCURRENCY" default:"0" desc:"rows in flight at once; 0 takes the number of cores the container may use"`
+	MaxQueue         int           `envconfig:"ONDA_MAX_QUEUE" default:"256" desc:"rows that may wait for a place; one more is refused with 429"`
+	MaxBody          Size          `envconfig:"ONDA_MAX_BODY" default:"32Mi" desc:"largest request body; keep the sidecar's --max-body-size no smaller"`
+	MaxInstances     int           `envconfig:"ONDA_MAX_INSTANCES" default:"64" desc:"most instances in one request"`
+	MaxPixels        int           `envconfig:"ONDA_MAX_PIXELS" default:"50000000" desc:"most pixels of a picture, read from its header before it is decoded"`
+	MaxText          Size          `envconfig:"ONDA_MAX_TEXT" default:"32Ki" desc:"longest text of one instance"`
+	Timeout          time.Duration `envconfig:"ONDA_TIMEOUT" default:"30s" desc:"time budget of a request that brings none of its own"`
+	ReadTimeout      time.Duration `envconfig:"ONDA_READ_TIMEOUT" default:"30s" desc:"longest time a caller may take to send a body"`
+	DrainDelay       time.Duration `envconfig:"ONDA_DRAIN_DELAY" default:"1s" desc:"time between failing readiness and closing the doors, for load balancers to notice"`
+	ShutdownTimeout  time.Duration `envconfig:"ONDA_SHUTDOWN_TIMEOUT" default:"25s" desc:"longest time that accepted requests get to finish after SIGTERM"`
+	LogLevel         string        `envconfig:"ONDA_LOG_LEVEL" default:"info" desc:"trace, debug, info, warn or error"`
+	LogFormat        string        `envconfig:"ONDA_LOG_FORMAT" default:"auto" desc:"json, console, or auto: console where stderr is a terminal"`
+	ServerName       string        `envconfig:"ONDA_SERVER_NAME" default:"onda" desc:"name that GET /v2 reports"`
+	Dapr             string        `envconfig:"ONDA_DAPR" default:"auto" desc:"on, off, or auto: on where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set"`
+	StateStore       string        `envconfig:"ONDA_STATE_STORE" default:"statestore" desc:"Dapr state store component for the model metadata"`
+	PubSub           string        `envconfig:"ONDA_PUBSUB" default:"pubsub" desc:"Dapr pub/sub component of the scoring events"`
+	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
+	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
 	DaprGRPCPort     int           `envconfig:"DAPR_GRPC_PORT" desc:"gRPC port of the sidecar; set by Dapr"`
 	DaprGRPCEndpoint string        `envconfig:"DAPR_GRPC_ENDPOINT" desc:"gRPC address of the sidecar where it is not on this host"`
 	DaprHTTPPort     int           `envconfig:"DAPR_HTTP_PORT" desc:"HTTP port of the sidecar; set by Dapr"`
@@ -61,14 +63,47 @@ type Config struct {
 // each. Unknown lists variables that begin with [Prefix] but are no setting: likely
 // misspelt, and worth a warning, yet no error, because Kubernetes adds ONDA_PORT and
 // its like to every pod beside a service called onda.
+//
+// A variable that is set and empty is a value, not a variable that is not set: for most
+// settings it is an error, and for ONDA_METRICS_LISTEN it is a meaning.
 func Load() (cfg Config, unknown []string, err error) {
-	if err := envconfig.Process(Prefix, &cfg); err != nil {
-		return Config{}, nil, explain(err)
+	wrong := cfg.read()
+	for _, w := range cfg.validate() {
+		if !slices.ContainsFunc(wrong, func(other wrongSetting) bool { return other.name == w.name }) {
+			wrong = append(wrong, w)
+		}
 	}
-	if err := cfg.validate(); err != nil {
-		return Config{}, nil, err
+	if len(wrong) > 0 {
+		errs := make([]error, len(wrong))
+		for i, w := range wrong {
+			errs[i] = w
+		}
+		return Config{}, nil, errors.Join(errs...)
 	}
-	return cfg, cfg.unknown(os.Environ()), nil
+	return cfg, unknownSettings(os.Environ()), nil
+}
+
+// wrongSetting says what is wrong with a setting.
+type wrongSetting struct{ name, text string }
+
+// Error begins with the setting's name.
+func (w wrongSetting) Error() string { return w.name + w.text }
+
+// read fills c from the environment. It hands envconfig one field at a time, because
+// envconfig stops at the first value that it cannot read, and without a prefix, because
+// with one it takes every variable under its bare name as well: ONDA_PUBSUB as PUBSUB.
+func (c *Config) read() (wrong []wrongSetting) {
+	all := reflect.ValueOf(c).Elem()
+	for i := range all.NumField() {
+		field := all.Type().Field(i)
+		one := reflect.New(reflect.StructOf([]reflect.StructField{field}))
+		if err := envconfig.Process("", one.Interface()); err != nil {
+			wrong = append(wrong, explain(field, err))
+			continue
+		}
+		all.Field(i).Set(one.Elem().Field(0))
+	}
+	return wrong
 }
 
 // UseDapr says whether there is a sidecar to talk to.
@@ -126,38 +161,44 @@ func (c Config) LibraryPath() string {
 	return name
 }
 
-func (c Config) validate() error {
-	return errors.Join(
-		checkAddress("ONDA_LISTEN", c.Listen, true),
-		checkAddress("ONDA_METRICS_LISTEN", c.MetricsListen, false),
-		checkOneOf("ONDA_DEVICE", c.Device, "cpu", "cuda"),
-		checkOneOf("ONDA_LOG_FORMAT", c.LogFormat, "auto", "json", "console"),
-		checkOneOf("ONDA_DAPR", c.Dapr, "auto", "on", "off"),
-		checkLevel(c.LogLevel),
-		checkFolder("ONDA_MODELS_DIR", c.ModelsDir),
-		checkAtLeast("ONDA_DEVICE_ID", c.DeviceID, 0),
-		checkAtLeast("ONDA_INTRA_OP_THREADS", c.IntraOpThreads, 0),
-		checkAtLeast("ONDA_MAX_CONCURRENCY", c.MaxConcurrency, 0),
-		checkAtLeast("ONDA_MAX_QUEUE", c.MaxQueue, 0),
-		checkAtLeast("ONDA_MAX_BODY", int(c.MaxBody), 1),
-		checkAtLeast("ONDA_MAX_INSTANCES", c.MaxInstances, 1),
-		checkAtLeast("ONDA_MAX_PIXELS", c.MaxPixels, 1),
-		checkAtLeast("ONDA_MAX_TEXT", int(c.MaxText), 1),
-		checkDuration("ONDA_TIMEOUT", c.Timeout, time.Millisecond),
-		checkDuration("ONDA_READ_TIMEOUT", c.ReadTimeout, time.Millisecond),
-		checkDuration("ONDA_DRAIN_DELAY", c.DrainDelay, 0),
-		checkDuration("ONDA_SHUTDOWN_TIMEOUT", c.ShutdownTimeout, time.Millisecond),
-		checkPort("DAPR_GRPC_PORT", c.DaprGRPCPort),
-		checkPort("DAPR_HTTP_PORT", c.DaprHTTPPort),
-		checkNotEmpty("ONDA_STATE_STORE", c.StateStore),
-		checkNotEmpty("ONDA_PUBSUB", c.PubSub),
-		checkNotEmpty("ONDA_RESULTS_TOPIC", c.ResultsTopic),
-		checkNotEmpty("ONDA_DEAD_LETTER_TOPIC", c.DeadLetterTopic),
-	)
+// validate lists what is wrong.
+func (c Config) validate() (wrong []wrongSetting) {
+	for _, check := range []wrongSetting{
+		{"ONDA_LISTEN", checkAddress(c.Listen, true)},
+		{"ONDA_METRICS_LISTEN", checkAddress(c.MetricsListen, false)},
+		{"ONDA_DEVICE", checkOneOf(c.Device, "cpu", "cuda")},
+		{"ONDA_LOG_FORMAT", checkOneOf(c.LogFormat, "auto", "json", "console")},
+		{"ONDA_DAPR", checkOneOf(c.Dapr, "auto", "on", "off")},
+		{"ONDA_LOG_LEVEL", checkLevel(c.LogLevel)},
+		{"ONDA_MODELS_DIR", checkFolder(c.ModelsDir)},
+		{"ONDA_DEVICE_ID", checkAtLeast(c.DeviceID, 0)},
+		{"ONDA_INTRA_OP_THREADS", checkAtLeast(c.IntraOpThreads, 0)},
+		{"ONDA_MAX_CONCURRENCY", checkAtLeast(c.MaxConcurrency, 0)},
+		{"ONDA_MAX_QUEUE", checkAtLeast(c.MaxQueue, 0)},
+		{"ONDA_MAX_BODY", checkAtLeast(int(c.MaxBody), 1)},
+		{"ONDA_MAX_INSTANCES", checkAtLeast(c.MaxInstances, 1)},
+		{"ONDA_MAX_PIXELS", checkAtLeast(c.MaxPixels, 1)},
+		{"ONDA_MAX_TEXT", checkAtLeast(int(c.MaxText), 1)},
+		{"ONDA_TIMEOUT", checkDuration(c.Timeout, time.Millisecond)},
+		{"ONDA_READ_TIMEOUT", checkDuration(c.ReadTimeout, time.Millisecond)},
+		{"ONDA_DRAIN_DELAY", checkDuration(c.DrainDelay, 0)},
+		{"ONDA_SHUTDOWN_TIMEOUT", checkDuration(c.ShutdownTimeout, time.Millisecond)},
+		{"DAPR_GRPC_PORT", checkPort(c.DaprGRPCPort)},
+		{"DAPR_HTTP_PORT", checkPort(c.DaprHTTPPort)},
+		{"ONDA_STATE_STORE", checkNotEmpty(c.StateStore)},
+		{"ONDA_PUBSUB", checkNotEmpty(c.PubSub)},
+		{"ONDA_RESULTS_TOPIC", checkNotEmpty(c.ResultsTopic)},
+		{"ONDA_DEAD_LETTER_TOPIC", checkNotEmpty(c.DeadLetterTopic)},
+	} {
+		if check.text != "" {
+			wrong = append(wrong, check)
+		}
+	}
+	return wrong
 }
 
-// unknown finds the variables of env that begin like Onda's and are none.
-func (c Config) unknown(env []string) []string {
+// unknownSettings finds the variables of env that begin like Onda's and are none.
+func unknownSettings(env []string) []string {
 	known := map[string]bool{}
 	for _, s := range Settings() {
 		known[s.Name] = true
@@ -174,13 +215,13 @@ func (c Config) unknown(env []string) []string {
 	return found
 }
 
-// explain turns envconfig's error into one that names the variable and the value.
-func explain(err error) error {
+// explain gives envconfig's error a form that names the variable and the value.
+func explain(field reflect.StructField, err error) wrongSetting {
 	var parse *envconfig.ParseError
 	if errors.As(err, &parse) {
-		return fmt.Errorf("%s=%q: want a %s", parse.KeyName, parse.Value, typeName(parse.TypeName))
+		return wrongSetting{variable(field), fmt.Sprintf("=%q: want a %s", parse.Value, typeName(parse.TypeName))}
 	}
-	return fmt.Errorf("read the environment: %w", err)
+	return wrongSetting{variable(field), ": " + err.Error()}
 }
 
 func typeName(t string) string {
@@ -203,66 +244,68 @@ func orDefault(n, def int) int {
 	return def
 }
 
-func checkAddress(name, value string, required bool) error {
+// The checks give what is wrong with a value, to be read after the setting's name, or "".
+
+func checkAddress(value string, required bool) string {
 	if value == "" && !required {
-		return nil
+		return ""
 	}
 	if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
-		return fmt.Errorf(`%s=%q: want "host:port", such as "127.0.0.1:8080"`, name, value)
+		return fmt.Sprintf(`=%q: want "host:port", such as "127.0.0.1:8080"`, value)
 	}
-	return nil
+	return ""
 }
 
-func checkOneOf(name, value string, allowed ...string) error {
+func checkOneOf(value string, allowed ...string) string {
 	if slices.Contains(allowed, value) {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("%s=%q: want one of %s", name, value, strings.Join(allowed, ", "))
+	return fmt.Sprintf("=%q: want one of %s", value, strings.Join(allowed, ", "))
 }
 
-func checkLevel(value string) error {
+func checkLevel(value string) string {
 	if level, err := zerolog.ParseLevel(value); err == nil && level >= zerolog.TraceLevel && level <= zerolog.ErrorLevel {
-		return nil
+		return ""
 	}
-	return checkOneOf("ONDA_LOG_LEVEL", value, "trace", "debug", "info", "warn", "error")
+	return checkOneOf(value, "trace", "debug", "info", "warn", "error")
 }
 
-func checkFolder(name, value string) error {
+func checkFolder(value string) string {
 	info, err := os.Stat(value)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s=%q: no such folder; want the folder that holds <model>/<version>/model.onnx", name, value)
+		return fmt.Sprintf("=%q: no such folder; want the folder that holds <model>/<version>/model.onnx", value)
 	case !info.IsDir():
-		return fmt.Errorf("%s=%q: this is a file; want the folder that holds <model>/<version>/model.onnx", name, value)
+		return fmt.Sprintf("=%q: this is a file; want the folder that holds <model>/<version>/model.onnx", value)
 	default:
-		return nil
+		return ""
 	}
 }
 
-func checkAtLeast(name string, value, least int) error {
+func checkAtLeast(value, least int) string {
 	if value >= least {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("%s=%d: want at least %d", name, value, least)
+	return fmt.Sprintf("=%d: want at least %d", value, least)
 }
 
-func checkDuration(name string, value, least time.Duration) error {
+func checkDuration(value, least time.Duration) string {
 	if value >= least {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("%s=%s: want at least %s", name, value, least)
+	return fmt.Sprintf("=%s: want at least %s", value, least)
 }
 
-func checkPort(name string, value int) error {
+func checkPort(value int) string {
 	if value >= 0 && value <= 65535 {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("%s=%d: want a port, 1 to 65535", name, value)
+	return fmt.Sprintf("=%d: want a port, 1 to 65535", value)
 }
 
-func checkNotEmpty(name, value string) error {
+func checkNotEmpty(value string) string {
 	if strings.TrimSpace(value) != "" {
-		return nil
+		return ""
 	}
-	return fmt.Errorf("%s is empty: want the name of a Dapr component or topic", name)
+	return " is empty: want the name of a Dapr component or topic"
 }

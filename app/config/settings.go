@@ -39,35 +39,8 @@ func (s Setting) Value(c Config) string {
 	return fmt.Sprint(reflect.ValueOf(c).Field(s.field).Interface())
 }
 
-// variable names the environment variable of a field by the rules of envconfig: an
-// explicit name, which envconfig looks up without the prefix as well, or the words of
-// the field's name.
-func variable(f reflect.StructField) string {
-	if name := f.Tag.Get("envconfig"); name != "" {
-		if strings.HasPrefix(name, "DAPR_") || strings.HasPrefix(name, "APP_") {
-			return name
-		}
-		return Prefix + "_" + name
-	}
-	if f.Tag.Get("split_words") != "true" {
-		return Prefix + "_" + strings.ToUpper(f.Name)
-	}
-	return Prefix + "_" + strings.ToUpper(splitWords(f.Name))
-}
-
-// splitWords puts an underscore before every capital that begins a word: "DeviceID"
-// becomes "Device_ID".
-func splitWords(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		lowerBefore := i > 0 && name[i-1] >= 'a' && name[i-1] <= 'z'
-		if lowerBefore && r >= 'A' && r <= 'Z' {
-			b.WriteByte('_')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// variable names the environment variable of a field.
+func variable(f reflect.StructField) string { return f.Tag.Get("envconfig") }
 
 // Markdown is the table of the settings that stands in README.md.
 func Markdown() string {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -55,8 +56,9 @@ func (s Secret) String() string {
 	return "(set)"
 }
 
-// GoString hides the value from %#v too.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the value from every verb of package fmt: with String alone, a wrong verb
+// such as %d would print it.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalText hides the value from JSON and from loggers.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -104,6 +104,24 @@ func (o *fakeObserver) last() string {
 	return o.seen[len(o.seen)-1]
 }
 
+// lockedBuilder is a strings.Builder that the server and the test can share.
+type lockedBuilder struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuilder) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuilder) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // rig is a door on fakes, behind a real server.
 type rig struct {
 	scorer   fakeScorer
@@ -112,7 +130,7 @@ type rig struct {
 	draining bool
 	config   httpapi.Config
 	parts    httpapi.Parts
-	log      strings.Builder
+	log      lockedBuilder
 	url      string
 	client   http.Transport
 }

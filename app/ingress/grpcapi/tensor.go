@@ -1,0 +1,86 @@
+package grpcapi
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/onda-serving/onda/app/ingress/inferencepb"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// maxRank bounds the dimensions of a shape: ONNX Runtime knows no tensor of more axes,
+// and shapes are repeated in errors.
+const maxRank = 32
+
+// decodeInputs reads the inputs with their raw or typed contents.
+func decodeInputs(in *inferencepb.ModelInferRequest) ([]scoring.Tensor, error) {
+	inputs, raw := in.GetInputs(), in.GetRawInputContents()
+	if len(inputs) == 0 {
+		return nil, scoring.Errorf(scoring.Invalid, `"inputs" is empty: want one entry for each input of the model`)
+	}
+	if len(raw) > 0 && len(raw) != len(inputs) {
+		return nil, scoring.Errorf(scoring.Invalid, "%d inputs, and raw_input_contents has %d entries: want one for each input, or none at all", len(inputs), len(raw))
+	}
+	tensors := make([]scoring.Tensor, len(inputs))
+	for i, input := range inputs {
+		elements, err := decodeHead(&tensors[i], input)
+		if err != nil {
+			return nil, err
+		}
+		if len(raw) > 0 {
+			err = decodeRaw(&tensors[i], input, raw[i], elements)
+		} else {
+			err = decodeTyped(&tensors[i], input.GetContents(), elements)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tensors, nil
+}
+
+// decodeHead reads everything of an input but its elements, and gives their number.
+func decodeHead(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor) (elements int64, err error) {
+	t.Name, t.Shape = in.GetName(), in.GetShape()
+	name := clip(t.Name)
+	if name == "" {
+		return 0, scoring.Errorf(scoring.Invalid, `an input has no "name"`)
+	}
+	if err := checkSharedMemory("input", t.Name, in.GetParameters()); err != nil {
+		return 0, err
+	}
+	if t.Datatype, err = scoring.ParseDatatype(in.GetDatatype()); err != nil {
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: %s", name, scoring.AsError(err).Message)
+	}
+	if len(t.Shape) > maxRank {
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: a shape of %d dimensions: at most %d are allowed", name, len(t.Shape), maxRank)
+	}
+	elements, ok := scoring.Elements(t.Shape)
+	if !ok {
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, formatShape(t.Shape))
+	}
+	if t.Shape == nil {
+		// A message cannot tell a missing shape from a scalar's; below, nil is no shape.
+		t.Shape = []int64{}
+	}
+	return elements, nil
+}
+
+// countError says that a tensor has another number of elements than its shape.
+func countError(t *scoring.Tensor, got int, want int64) error {
+	return scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", clip(t.Name), got, formatShape(t.Shape), want)
+}
+
+// formatShape writes "[1,3,224,224]".
+func formatShape(shape []int64) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, d := range shape {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(d, 10))
+	}
+	b.WriteByte(']')
+	return b.String()
+}
