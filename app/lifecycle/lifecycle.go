@@ -7,8 +7,9 @@
 // sidecar waits for the app.
 //
 // Stop: health says no, so that Dapr stops subscriptions and load balancers look
-// elsewhere; after a moment the doors close; what was accepted is finished; then
-// everything is freed.
+// elsewhere; after a moment the listener closes, and connections that are open end with
+// their next answer; what was accepted is finished; then everything is freed. No caller
+// meets a connection that closes under its request.
 package lifecycle
 
 import (
@@ -18,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -43,10 +43,11 @@ type App struct {
 	registry *registry.Registry
 	runtime  *onnx.Environment
 	sidecar  *sidecar.Client // nil where Onda runs without one
-	draining atomic.Bool
+	draining atomic.Bool // health says no
+	closing  atomic.Bool // the listener is closed, connections end with their next answer
 
-	listener        net.Listener
-	metricsListener net.Listener // nil where metrics are off
+	listener        *listener
+	metricsListener *listener // nil where metrics are off
 }
 
 // New loads ONNX Runtime and opens the listeners. Both can fail for reasons that the
@@ -95,17 +96,6 @@ func (a *App) listen() (err error) {
 	return err
 }
 
-func listen(setting, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s=%s: the port is in use by another process: stop it, or set another address", setting, address)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s=%s: %w", setting, address, err)
-	}
-	return listener, nil
-}
-
 // Run serves until ctx ends, then drains and returns. The error is that of the part
 // that failed; a stop that was asked for is none.
 func (a *App) Run(ctx context.Context) error {
@@ -127,9 +117,9 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, a.free())
 }
 
-// serve is http.Server.Serve without the error that means that all is well.
+// serve is http.Server.Serve without the errors that mean that all is well.
 func serve(server *http.Server, listener net.Listener) error {
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return nil
@@ -189,9 +179,14 @@ func (a *App) stop(server, metrics *http.Server) error {
 	a.draining.Store(true)
 	a.log.Info().Dur("drain_delay_ms", a.config.DrainDelay).Msg("stopping: health says no, the doors are still open")
 	time.Sleep(a.config.DrainDelay)
+	var errs []error
+	if err := a.listener.Drain(drainPatience); err != nil {
+		errs = append(errs, fmt.Errorf("close the listener: %w", err))
+	}
+	a.closing.Store(true)
+	time.Sleep(linger)
 	ctx, cancel := context.WithTimeout(context.Background(), a.config.ShutdownTimeout)
 	defer cancel()
-	var errs []error
 	if err := server.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("some requests did not finish within ONDA_SHUTDOWN_TIMEOUT=%s: %w", a.config.ShutdownTimeout, errors.Join(err, server.Close())))
 	}
@@ -213,7 +208,7 @@ func (a *App) stop(server, metrics *http.Server) error {
 // free gives back what New took. Sessions are closed by then.
 func (a *App) free() error {
 	var errs []error
-	for _, l := range []net.Listener{a.listener, a.metricsListener} {
+	for _, l := range []*listener{a.listener, a.metricsListener} {
 		if l != nil {
 			_ = l.Close() // closed already where the server ran
 		}

@@ -19,6 +19,11 @@ const (
 	// keeps its own, so that the sidecar is who closes first and no request meets a
 	// connection that is about to go.
 	idleTimeout = 3 * time.Minute
+	// drainPatience bounds the wait for a moment without new connections.
+	drainPatience = time.Second
+	// linger is how long open connections have, after the listener closed, to send one
+	// more request and learn with its answer that they are to close.
+	linger = 250 * time.Millisecond
 	// maxHeader bounds the headers of a request, in bytes.
 	maxHeader = 64 << 10
 )
@@ -50,9 +55,9 @@ func (a *App) doors() http.Handler {
 		AppToken:      a.config.AppAPIToken.Reveal(),
 	}, a.parts(scorer))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.draining.Load() && r.ProtoMajor == 1 {
-			// The caller opens its next connection elsewhere, instead of sending a
-			// request on one that is about to be closed.
+		if a.closing.Load() && r.ProtoMajor == 1 {
+			// The caller's next connection is refused, or goes to another replica,
+			// instead of a request that meets a connection that is being closed.
 			w.Header().Set("Connection", "close")
 		}
 		web.ServeHTTP(w, r)

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -41,12 +42,28 @@ func Open(libraryPath string) (*Environment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := silence(); err != nil {
+		return nil, err
+	}
 	ort.SetSharedLibraryPath(path)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("load onnx runtime from %s (want version %s or newer of API %s): %w", path, oldest, oldest, err)
 	}
 	opened.now = true
 	return &Environment{library: path, version: ort.GetVersion()}, nil
+}
+
+// silence keeps the library from reporting to its maker. From 1.30 on, the published
+// builds for Linux do so unless told otherwise: they start a thread, keep a database
+// under the user's cache folder and a log under /tmp, and send what they gathered about
+// each session. A service must not call home about the models it serves, and its memory
+// must not depend on how fast that goes. The variable is read while the library loads,
+// which is why the binding's DisableTelemetry comes too late.
+func silence() error {
+	if err := os.Setenv("ORT_DISABLE_TELEMETRY", "1"); err != nil {
+		return fmt.Errorf("turn off the telemetry of onnx runtime: %w", err)
+	}
+	return nil
 }
 
 // Version is the library's version, such as "1.30.0".

@@ -36,37 +36,90 @@ func TestCloseWithOpenSessions(t *testing.T) {
 	}
 }
 
-// TestReopen needs a process of its own, because the environment of the other tests
-// stays open.
+// inChild runs the test it is called from once more, alone in a process of its own, and
+// reports whether this is that process. The environment of the other tests stays open,
+// and some tests must begin before any.
+func inChild(t *testing.T, env ...string) bool {
+	t.Helper()
+	library := onnxtest.Library(t)
+	const child = "ONNX_TEST_CHILD"
+	if os.Getenv(child) != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	cmd.Env = append(os.Environ(), child+"=1", onnxtest.LibraryVariable+"="+library)
+	cmd.Env = append(cmd.Env, env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// wholeLife opens the library, runs a model and closes both; during is called before.
+func wholeLife(t *testing.T, during func()) {
+	t.Helper()
+	e, err := Open(onnxtest.Library(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := e.Load(onnxtest.AddSub(), Options{IntraOpThreads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Run(t.Context(), addSubInputs(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	during()
+	if err := errors.Join(s.Close(), e.Close(), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Load(onnxtest.AddSub(), Options{IntraOpThreads: 1}); err == nil {
+		t.Fatal("a closed environment loaded a model")
+	}
+}
+
 func TestReopen(t *testing.T) {
 	t.Parallel()
-	library := onnxtest.Library(t)
-	const child = "ONNX_TEST_REOPEN"
-	if os.Getenv(child) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestReopen$", "-test.count=1")
-		cmd.Env = append(os.Environ(), child+"=1", onnxtest.LibraryVariable+"="+library)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !inChild(t) {
 		return
 	}
 	for range 3 {
-		e, err := Open(library)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := e.Load(onnxtest.AddSub(), Options{IntraOpThreads: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Run(t.Context(), addSubInputs(1), nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(s.Close(), e.Close(), e.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.Load(onnxtest.AddSub(), Options{IntraOpThreads: 1}); err == nil {
-			t.Fatal("a closed environment loaded a model")
+		wholeLife(t, func() {})
+	}
+}
+
+// TestNoTelemetry sees to it that the library neither keeps a database or a log nor
+// leaves anything in the user's folders.
+func TestNoTelemetry(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	// Set, but not to 1: what the variable says before must not matter.
+	if inChild(t, "HOME="+home, "XDG_CACHE_HOME=", "ORT_DISABLE_TELEMETRY=") {
+		wholeLife(t, func() { noOpenFiles(t, "onnxruntime.db", "mat-debug") })
+		return
+	}
+	left, err := os.ReadDir(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("the library left %v in the user's folder", left)
+	}
+}
+
+// noOpenFiles fails the test if the process holds a file with one of the words in its path.
+func noOpenFiles(t *testing.T, words ...string) {
+	t.Helper()
+	open, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range open {
+		path, _ := os.Readlink(fd) // one closed meanwhile has no target
+		for _, w := range words {
+			if strings.Contains(path, w) {
+				t.Errorf("the library keeps %s open", path)
+			}
 		}
 	}
 }

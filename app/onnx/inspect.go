@@ -240,14 +240,16 @@ func specs(what string, values []value) ([]scoring.TensorSpec, error) {
 		return nil, scoring.Errorf(scoring.Invalid, "the model has no %s: want at least one", what)
 	}
 	all := make([]scoring.TensorSpec, 0, len(values))
+	seen := make(map[string]bool, len(values))
 	for _, v := range values {
 		s, problem := v.spec()
 		if problem != "" {
 			return nil, scoring.Errorf(scoring.Invalid, "%s %q of the model %s", what, clip(v.name), problem)
 		}
-		if slices.ContainsFunc(all, func(o scoring.TensorSpec) bool { return o.Name == s.Name }) {
+		if seen[s.Name] {
 			return nil, scoring.Errorf(scoring.Invalid, "the model has two %ss with the name %q", what, clip(v.name))
 		}
+		seen[s.Name] = true
 		all = append(all, s)
 	}
 	return all, nil

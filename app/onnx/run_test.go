@@ -1,17 +1,13 @@
 package onnx
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/onda-serving/onda/app/onnx/onnxtest"
 	"github.com/onda-serving/onda/app/scoring"
@@ -79,36 +75,6 @@ func roundTrip(t *testing.T, s *Session, in scoring.Tensor) {
 func sameTensor(a, b scoring.Tensor) bool {
 	return a.Name == b.Name && a.Datatype == b.Datatype && slices.Equal(a.Shape, b.Shape) &&
 		slices.Equal(a.Data, b.Data) && slices.EqualFunc(a.Strings, b.Strings, slices.Equal[[]byte])
-}
-
-// TestEveryHalf sends every bit pattern of the 2-byte floats through a model. They pass
-// through FP32 on the way back, which must not change any; a NaN stays a NaN.
-func TestEveryHalf(t *testing.T) {
-	t.Parallel()
-	isNaN := map[scoring.Datatype]func(uint16) bool{
-		scoring.FP16: func(h uint16) bool { return h&0x7fff > 0x7c00 },
-		scoring.BF16: func(h uint16) bool { return h&0x7fff > 0x7f80 },
-	}
-	for d, nan := range isNaN {
-		t.Run(d.String(), func(t *testing.T) {
-			t.Parallel()
-			s := load(t, onnxtest.Identity(d, []int64{-1}))
-			in := scoring.Tensor{Name: "INPUT", Datatype: d, Shape: []int64{1 << 16}}
-			for h := range 1 << 16 {
-				in.Data = binary.LittleEndian.AppendUint16(in.Data, uint16(h))
-			}
-			out, err := s.Run(t.Context(), []scoring.Tensor{in}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for h := range 1 << 16 {
-				got := binary.LittleEndian.Uint16(out[0].Data[2*h:])
-				if got != uint16(h) && !(nan(got) && nan(uint16(h))) {
-					t.Fatalf("got %#04x, want %#04x", got, h)
-				}
-			}
-		})
-	}
 }
 
 func TestInputsAndOutputsInAnyOrder(t *testing.T) {
@@ -214,166 +180,4 @@ func TestConcurrentRuns(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// waitForRuns returns once n runs are under way.
-func waitForRuns(t *testing.T, s *Session, n int) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		s.mu.Lock()
-		runs := s.runs
-		s.mu.Unlock()
-		if runs >= n {
-			return
-		}
-	}
-	t.Fatal("no run began")
-}
-
-// TestCancel ends a run that would take minutes.
-func TestCancel(t *testing.T) {
-	t.Parallel()
-	s := load(t, onnxtest.Slow(100_000_000))
-	row := []scoring.Tensor{onnxtest.Tensor("INPUT", []int64{1, 16}, make([]float32, 16)...)}
-	tests := []struct {
-		name string
-		ctx  func() (context.Context, context.CancelFunc)
-		want error
-	}{
-		{"canceled", func() (context.Context, context.CancelFunc) { return context.WithCancel(context.Background()) }, context.Canceled},
-		{"deadline", func() (context.Context, context.CancelFunc) {
-			return context.WithTimeout(context.Background(), 50*time.Millisecond)
-		}, context.DeadlineExceeded},
-	}
-	for _, tt := range tests {
-		ctx, cancel := tt.ctx()
-		defer cancel()
-		result := make(chan error, 1)
-		go func() {
-			_, err := s.Run(ctx, row, nil)
-			result <- err
-		}()
-		waitForRuns(t, s, 1)
-		if tt.want == context.Canceled {
-			cancel()
-		}
-		select {
-		case err := <-result:
-			if err != tt.want {
-				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s: the run went on", tt.name)
-		}
-	}
-}
-
-// TestRunAfterCancel sees to it that a stopped run leaves the session, and the run options
-// it used, fit for the next.
-func TestRunAfterCancel(t *testing.T) {
-	t.Parallel()
-	s := load(t, onnxtest.Slow(3_000))
-	row := []scoring.Tensor{onnxtest.Tensor("INPUT", []int64{1, 16}, slices.Repeat([]float32{2}, 16)...)}
-	var stopped int
-	for i := range 60 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%6)*time.Millisecond)
-		out, err := s.Run(ctx, row, nil)
-		cancel()
-		switch {
-		case err == nil && !slices.Equal(out[0].Data, row[0].Data):
-			t.Errorf("got %v, want the input", out[0])
-		case err != nil:
-			stopped++
-		}
-		ctx, cancel = context.WithCancel(context.Background())
-		if _, err := s.Run(ctx, row, nil); err != nil {
-			t.Errorf("the run after: %v", err)
-		}
-		cancel()
-	}
-	if stopped == 0 {
-		t.Error("no run was stopped: the test tests nothing")
-	}
-}
-
-func TestRunWithEndedContext(t *testing.T) {
-	t.Parallel()
-	s := load(t, onnxtest.AddSub())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Run(ctx, addSubInputs(1), nil); err != context.Canceled {
-		t.Errorf("got %v, want %v", err, context.Canceled)
-	}
-}
-
-// TestModelFailures are failures that only the model itself can see.
-func TestModelFailures(t *testing.T) {
-	t.Parallel()
-	matrix, list := spec("a", scoring.FP32, -1, -1), spec("b", scoring.Int64, -1)
-	second := spec("b", scoring.FP32, -1, -1)
-	a23 := onnxtest.Tensor("a", []int64{2, 3}, make([]float32, 6)...)
-	b23 := onnxtest.Tensor("b", []int64{2, 3}, make([]float32, 6)...)
-	b22 := onnxtest.Tensor("b", []int64{2, 2}, make([]float32, 4)...)
-	ints := func(v ...int64) scoring.Tensor { return onnxtest.Tensor("b", []int64{int64(len(v))}, v...) }
-	out := spec("y", scoring.FP32, -1, -1)
-	const rejects = "the model rejects inputs of these shapes or values: "
-	tests := []struct {
-		name, op string
-		in       []scoring.Tensor
-		specs    []scoring.TensorSpec
-		out      scoring.TensorSpec
-		code     scoring.Code
-		want     string
-	}{
-		{"matrices that do not fit", "MatMul", []scoring.Tensor{a23, b23}, []scoring.TensorSpec{matrix, second}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" FP32 [2,3]`},
-		{"no broadcast", "Add", []scoring.Tensor{a23, b22}, []scoring.TensorSpec{matrix, second}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" FP32 [2,2]`},
-		{"product that does not fit", "Gemm", []scoring.Tensor{a23, b23}, []scoring.TensorSpec{matrix, second}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" FP32 [2,3]`},
-		{"reshape", "Reshape", []scoring.Tensor{a23, ints(4, 5)}, []scoring.TensorSpec{matrix, list}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" INT64 [2]`},
-		{"index", "Gather", []scoring.Tensor{a23, ints(9)}, []scoring.TensorSpec{matrix, list}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" INT64 [1]`},
-		{"expand", "Expand", []scoring.Tensor{a23, ints(7, 7)}, []scoring.TensorSpec{matrix, list}, out, scoring.Invalid, rejects + `"a" FP32 [2,3], "b" INT64 [2]`},
-		{"memory", "Expand", []scoring.Tensor{onnxtest.Tensor("a", []int64{1, 1}, float32(1)), ints(4e6, 5e6)}, []scoring.TensorSpec{matrix, list}, out, scoring.Internal, "the model failed; the server's log has the details"},
-		{"shape misdeclared", "ReduceSum", []scoring.Tensor{a23, ints(0, 1)}, []scoring.TensorSpec{matrix, list}, out, scoring.Internal, `output "y" of the model has no dimensions, but its file declares [-1,-1]: declare the true shape in the model`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			g := oneNode(tt.op, tt.specs, tt.out)
-			if tt.op == "ReduceSum" {
-				g = oneNode(tt.op, tt.specs, tt.out, onnxtest.Int("keepdims", 0))
-			}
-			s := load(t, g.Model())
-			_, err := s.Run(t.Context(), tt.in, nil)
-			if e := scoring.AsError(err); err == nil || e.Code != tt.code || e.Message != tt.want {
-				t.Fatalf("got %v, want %v: %s", err, tt.code, tt.want)
-			}
-			if errors.Unwrap(err) == nil {
-				t.Error("the library's own text is lost to the log")
-			}
-		})
-	}
-}
-
-func TestFloat16(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		in     float64
-		fp, bf uint16
-	}{
-		{0, 0, 0}, {math.Copysign(0, -1), 0x8000, 0x8000}, {1, 0x3c00, 0x3f80}, {-2, 0xc000, 0xc000},
-		{65504, 0x7bff, 0x4780}, {65519, 0x7bff, 0x4780}, {65520, 0x7c00, 0x4780}, {math.Inf(1), 0x7c00, 0x7f80}, {math.Inf(-1), 0xfc00, 0xff80},
-		{0x1p-24, 1, 0x3380}, {0x1p-25, 0, 0x3300}, {0x1.8p-25, 1, 0x3340}, {0x1.8p-24, 2, 0x33c0}, {0x1p-14, 0x400, 0x3880}, {0x1.ffcp-15, 0x3ff + 1, 0x3880},
-		{1 + 0x1p-11, 0x3c00, 0x3f80}, {1 + 0x3p-11, 0x3c02, 0x3f80}, {1 + 0x1p-8, 0x3c04, 0x3f80}, {1 + 0x3p-8, 0x3c0c, 0x3f82},
-	}
-	for _, tt := range tests {
-		if got := toFloat16(float32(tt.in)); got != tt.fp {
-			t.Errorf("FP16 of %v: got %#04x, want %#04x", tt.in, got, tt.fp)
-		}
-		if got := toBFloat16(float32(tt.in)); got != tt.bf {
-			t.Errorf("BF16 of %v: got %#04x, want %#04x", tt.in, got, tt.bf)
-		}
-	}
-	nan := math.Float32frombits(0x7f800001)
-	if fp, bf := toFloat16(nan), toBFloat16(nan); fp&0x7fff <= 0x7c00 || bf&0x7fff <= 0x7f80 {
-		t.Errorf("NaN: got %#04x and %#04x, want NaNs", fp, bf)
-	}
 }
