@@ -100,7 +100,7 @@ func (a *App) listen() (err error) {
 // that failed; a stop that was asked for is none.
 func (a *App) Run(ctx context.Context) error {
 	server := a.server()
-	metrics := &http.Server{Handler: a.metricsHandler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}
+	metrics := &http.Server{Handler: a.metricsHandler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: a.serverLog()}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serve(server, a.listener) })
 	if a.metricsListener != nil {

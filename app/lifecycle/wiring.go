@@ -1,8 +1,11 @@
 package lifecycle
 
 import (
+	"log"
 	"net/http"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
@@ -39,7 +42,13 @@ func (a *App) server() *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          a.serverLog(),
 	}
+}
+
+// serverLog takes what net/http says by itself, such as a panic of a handler.
+func (a *App) serverLog() *log.Logger {
+	return log.New(a.log.With().Str(zerolog.LevelFieldName, zerolog.LevelWarnValue).Logger(), "", 0)
 }
 
 // doors makes the handler of the one listener.

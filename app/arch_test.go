@@ -1,0 +1,197 @@
+// Package app_test keeps the design true: which package may import what, that every
+// package says what it is, and that only those who may read the environment, print or
+// exit do so.
+package app_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/onda-serving/onda/"
+
+// only lists imports that belong to few packages. A path ends in a slash where it means
+// everything below it.
+var only = map[string][]string{
+	"github.com/yalue/onnxruntime_go":      {"app/onnx"},
+	"github.com/dapr/go-sdk/":              {"app/sidecar"},
+	"github.com/kelseyhightower/envconfig": {"app/config", "app/portal"},
+	"github.com/prometheus/":               {"app/telemetry"},
+	"google.golang.org/grpc/":              {"app/sidecar", "app/ingress/grpcapi", "app/ingress/inferencepb", "app/sidecar/sidecartest"},
+	module + "app/onnx":                    {"app/lifecycle"},
+	module + "app/sidecar":                 {"app/lifecycle"},
+	module + "app/config":                  {"app/cli", "app/lifecycle"},
+	module + "app/lifecycle":               {"app/cli"},
+	module + "app/cli":                     {"app/cmd/onda"},
+	module + "app/engine":                  {"app/lifecycle"},
+	module + "app/portal":                  {"app/cmd/portal", "app/portal/portaltest", "tests/browser"},
+	module + "app/ingress/":                {"app/lifecycle", "app/ingress/grpcapi"},
+	module + "app/sidecar/sidecartest":     {},
+	module + "app/onnx/onnxtest":           {},
+	"github.com/stretchr/testify/":         {},
+	// net/http wants a logger of this type for its own errors.
+	"log":                             {"app/portal", "app/lifecycle"},
+	"gopkg.in/yaml.v3":                {},
+	"github.com/sirupsen/logrus":      {},
+	"github.com/chromedp/chromedp":    {},
+	"github.com/dapr/dapr/pkg/proto/": {"app/sidecar/sidecartest"},
+	"google.golang.org/protobuf/":     {"app/ingress/grpcapi", "app/ingress/inferencepb", "app/sidecar/sidecartest"},
+}
+
+// ours lists what a package may import of this module. Packages that are not listed put
+// things together and may import what they need.
+var ours = map[string][]string{
+	"app/scoring":         {},
+	"app/wire":            {"app/scoring"},
+	"app/admit":           {"app/scoring"},
+	"app/pipeline":        {"app/scoring"},
+	"app/onnx":            {"app/scoring", "app/onnx/internal/pb"},
+	"app/artifact":        {"app/scoring", "app/pipeline"},
+	"app/sidecar":         {"app/scoring"},
+	"app/config":          {},
+	"app/registry":        {"app/scoring", "app/pipeline", "app/artifact"},
+	"app/engine":          {"app/scoring", "app/registry"},
+	"app/telemetry":       {"app/scoring", "app/admit"},
+	"app/ingress/httpapi": {"app/scoring", "app/wire", "app/registry"},
+	"app/ingress/grpcapi": {"app/scoring", "app/registry", "app/ingress/inferencepb"},
+	"app/ingress/events":  {"app/scoring", "app/wire"},
+	"app/portal":          {},
+}
+
+// file is a Go file of the product, not a test.
+type file struct {
+	pkg    string // folder below the repository's root, with slashes
+	name   string
+	syntax *ast.File
+}
+
+func files(t *testing.T) []file {
+	t.Helper()
+	var all []file
+	set := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		syntax, err := parser.ParseFile(set, name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, file{pkg: path.Join("app", filepath.ToSlash(filepath.Dir(name))), name: name, syntax: syntax})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 50 {
+		t.Fatalf("found %d files: the test looks in the wrong place", len(all))
+	}
+	return all
+}
+
+func (f file) imports(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, spec := range f.syntax.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// covers says whether the rule for pattern is about the import name.
+func covers(pattern, name string) bool {
+	return name == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(name, pattern)
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		for _, name := range f.imports(t) {
+			for pattern, allowed := range only {
+				if covers(pattern, name) && !contains(allowed, f.pkg) {
+					t.Errorf("app/%s imports %s: that is for %v", f.name, name, allowed)
+				}
+			}
+			below, isOurs := strings.CutPrefix(name, module)
+			allowed, listed := ours[f.pkg]
+			if isOurs && listed && !contains(allowed, below) {
+				t.Errorf("app/%s imports %s: %s may import %v of ours", f.name, below, f.pkg, allowed)
+			}
+		}
+	}
+}
+
+func contains(all []string, want string) bool {
+	for _, s := range all {
+		if s == want {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	docs := map[string][]string{}
+	for _, f := range files(t) {
+		if _, ok := docs[f.pkg]; !ok {
+			docs[f.pkg] = nil
+		}
+		if f.syntax.Doc != nil && !ast.IsGenerated(f.syntax) {
+			docs[f.pkg] = append(docs[f.pkg], f.syntax.Doc.Text())
+		}
+	}
+	for pkg, texts := range docs {
+		switch {
+		case len(texts) != 1:
+			t.Errorf("%s has %d package comments, want one", pkg, len(texts))
+		case !strings.HasPrefix(texts[0], "Package "+path.Base(pkg)) && !strings.HasPrefix(texts[0], "Command "+path.Base(pkg)):
+			t.Errorf("the comment of %s begins with %.40q, want its name", pkg, texts[0])
+		}
+	}
+}
+
+// calls lists functions of the standard library that few packages may call.
+var calls = map[string][]string{
+	"os.Getenv":    {"app/onnx/onnxtest"},
+	"os.LookupEnv": {},
+	"os.Environ":   {"app/config"},
+	"os.Exit":      {"app/cmd/onda", "app/cmd/portal"},
+	"fmt.Print":    {}, "fmt.Printf": {}, "fmt.Println": {},
+}
+
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	for _, f := range files(t) {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			selector, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := selector.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			name := pkg.Name + "." + selector.Sel.Name
+			if allowed, ruled := calls[name]; ruled && !contains(allowed, f.pkg) {
+				t.Errorf("app/%s calls %s: that is for %v", f.name, name, allowed)
+			}
+			return true
+		})
+	}
+}
