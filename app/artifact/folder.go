@@ -152,9 +152,9 @@ func (a *Artifact) verify(root *os.Root) error {
 	}
 	files := memory{}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) { // the same error for the same fault, every time
-		want := m.Files[name]
-		data, err := a.Model, error(nil)
+		want, data := m.Files[name], a.Model
 		if name != modelFile {
+			var err error
 			if data, err = read(root, name); err != nil {
 				return err
 			}

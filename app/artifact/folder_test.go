@@ -50,12 +50,13 @@ func sum(content string) string {
 // manifest makes a model.yaml for all, with more lines before the files.
 func manifest(all files, more ...string) string {
 	sums := map[string]string{}
-	text := "schema: onda/v1\nname: m\nversion: 1\n" + strings.Join(more, "\n") + "\nfiles:\n"
+	var text strings.Builder
+	text.WriteString("schema: onda/v1\nname: m\nversion: 1\n" + strings.Join(more, "\n") + "\nfiles:\n")
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		sums[name] = sum(all[name])
-		text += fmt.Sprintf("  %s: %s\n", name, sums[name])
+		fmt.Fprintf(&text, "  %s: %s\n", name, sums[name])
 	}
-	return text + "digest: " + artifact.Digest(sums) + "\n"
+	return text.String() + "digest: " + artifact.Digest(sums) + "\n"
 }
 
 // refused checks the text of err.

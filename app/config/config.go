@@ -69,7 +69,7 @@ type Config struct {
 func Load() (cfg Config, unknown []string, err error) {
 	wrong := cfg.read()
 	for _, w := range cfg.validate() {
-		if !slices.ContainsFunc(wrong, func(other wrongSetting) bool { return other.name == w.name }) {
+		if !slices.ContainsFunc(wrong, func(other settingError) bool { return other.name == w.name }) {
 			wrong = append(wrong, w)
 		}
 	}
@@ -83,16 +83,16 @@ func Load() (cfg Config, unknown []string, err error) {
 	return cfg, unknownSettings(os.Environ()), nil
 }
 
-// wrongSetting says what is wrong with a setting.
-type wrongSetting struct{ name, text string }
+// settingError says what is wrong with a setting.
+type settingError struct{ name, text string }
 
 // Error begins with the setting's name.
-func (w wrongSetting) Error() string { return w.name + w.text }
+func (w settingError) Error() string { return w.name + w.text }
 
 // read fills c from the environment. It hands envconfig one field at a time, because
 // envconfig stops at the first value that it cannot read, and without a prefix, because
 // with one it takes every variable under its bare name as well: ONDA_PUBSUB as PUBSUB.
-func (c *Config) read() (wrong []wrongSetting) {
+func (c *Config) read() (wrong []settingError) {
 	all := reflect.ValueOf(c).Elem()
 	for i := range all.NumField() {
 		field := all.Type().Field(i)
@@ -162,8 +162,8 @@ func (c Config) LibraryPath() string {
 }
 
 // validate lists what is wrong.
-func (c Config) validate() (wrong []wrongSetting) {
-	for _, check := range []wrongSetting{
+func (c Config) validate() (wrong []settingError) {
+	for _, check := range []settingError{
 		{"ONDA_LISTEN", checkAddress(c.Listen, true)},
 		{"ONDA_METRICS_LISTEN", checkAddress(c.MetricsListen, false)},
 		{"ONDA_DEVICE", checkOneOf(c.Device, "cpu", "cuda")},
@@ -216,12 +216,11 @@ func unknownSettings(env []string) []string {
 }
 
 // explain gives envconfig's error a form that names the variable and the value.
-func explain(field reflect.StructField, err error) wrongSetting {
-	var parse *envconfig.ParseError
-	if errors.As(err, &parse) {
-		return wrongSetting{variable(field), fmt.Sprintf("=%q: want a %s", parse.Value, typeName(parse.TypeName))}
+func explain(field reflect.StructField, err error) settingError {
+	if parse, ok := errors.AsType[*envconfig.ParseError](err); ok {
+		return settingError{variable(field), fmt.Sprintf("=%q: want a %s", parse.Value, typeName(parse.TypeName))}
 	}
-	return wrongSetting{variable(field), ": " + err.Error()}
+	return settingError{variable(field), ": " + err.Error()}
 }
 
 func typeName(t string) string {

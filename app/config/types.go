@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -37,8 +38,8 @@ func (s *Size) Decode(text string) error {
 
 // String writes the largest unit that divides s.
 func (s Size) String() string {
-	for i := len(units) - 1; i >= 0; i-- {
-		if u := units[i]; s > 0 && int64(s)%u.bytes == 0 {
+	for _, u := range slices.Backward(units) {
+		if s > 0 && int64(s)%u.bytes == 0 {
 			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix
 		}
 	}

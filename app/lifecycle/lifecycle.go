@@ -43,8 +43,8 @@ type App struct {
 	registry *registry.Registry
 	runtime  *onnx.Environment
 	sidecar  *sidecar.Client // nil where Onda runs without one
-	draining atomic.Bool // health says no
-	closing  atomic.Bool // the listener is closed, connections end with their next answer
+	draining atomic.Bool     // health says no
+	closing  atomic.Bool     // the listener is closed, connections end with their next answer
 
 	listener        *listener
 	metricsListener *listener // nil where metrics are off

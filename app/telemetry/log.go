@@ -13,7 +13,7 @@ import (
 // zerolog knows; anything else means info.
 func NewLogger(out io.Writer, level, format string) zerolog.Logger {
 	parsed, err := zerolog.ParseLevel(level)
-	if err != nil {
+	if err != nil || parsed == zerolog.NoLevel { // the level of "", which would hide every message
 		parsed = zerolog.InfoLevel
 	}
 	if format == "console" || format == "auto" && terminal(out) {

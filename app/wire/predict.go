@@ -172,7 +172,7 @@ func decodeInstance(raw json.RawMessage) (scoring.Instance, error) {
 	want := errors.New(`want a string, {"text": "..."} or {"b64": "..."}`)
 	switch raw[0] {
 	case '"':
-		text, err := unquote(raw)
+		text, err := Unquote(raw)
 		return scoring.Instance{Kind: scoring.Text, Data: text}, err
 	case '{':
 	default:
@@ -183,7 +183,7 @@ func decodeInstance(raw json.RawMessage) (scoring.Instance, error) {
 		return scoring.Instance{}, want
 	}
 	if value, ok := fields["text"]; ok && value[0] == '"' {
-		text, err := unquote(value)
+		text, err := Unquote(value)
 		return scoring.Instance{Kind: scoring.Text, Data: text}, err
 	}
 	if value, ok := fields["b64"]; ok && value[0] == '"' {
@@ -193,9 +193,9 @@ func decodeInstance(raw json.RawMessage) (scoring.Instance, error) {
 	return scoring.Instance{}, want
 }
 
-// unquote reads a JSON string. encoding/json would turn half of a surrogate pair into
+// Unquote reads a JSON string as text. encoding/json would turn half of a surrogate pair into
 // U+FFFD without a word, and Onda would then answer another question than the one asked.
-func unquote(raw json.RawMessage) ([]byte, error) {
+func Unquote(raw json.RawMessage) ([]byte, error) {
 	if loneSurrogate(raw) {
 		return nil, errors.New(`the text has half of a surrogate pair (\uD800 to \uDFFF without its partner): it is not valid Unicode`)
 	}

@@ -83,7 +83,7 @@ func (d *dataDecoder) text() error {
 	if d.tensor.Datatype != scoring.Bytes {
 		return errors.New("want " + d.tensor.Datatype.String() + ", got a string")
 	}
-	value, err := unquote(d.raw[d.at:end])
+	value, err := Unquote(d.raw[d.at:end])
 	if err != nil {
 		return err
 	}

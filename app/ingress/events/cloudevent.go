@@ -7,6 +7,7 @@ import (
 	"mime"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/wire"
@@ -42,6 +43,10 @@ type cloudEvent struct {
 // parse reads a structured CloudEvent. The error is an [scoring.Error] with code Invalid.
 func parse(body []byte) (cloudEvent, error) {
 	var e cloudEvent
+	if !utf8.Valid(body) {
+		// encoding/json would put other characters in the place of the invalid bytes.
+		return e, scoring.Errorf(scoring.Invalid, "the event is not valid UTF-8")
+	}
 	if err := json.Unmarshal(body, &e); err != nil {
 		return e, scoring.Errorf(scoring.Invalid, "the event is not a CloudEvent in structured JSON").WithCause(err)
 	}
@@ -63,10 +68,12 @@ func parse(body []byte) (cloudEvent, error) {
 // maxAttribute bounds id and source, in bytes: they go into state keys and other events.
 const maxAttribute = 1024
 
-// request is what an event asks for: exactly one of the two is set.
+// request is what an event asks for: exactly one of predict and infer is set.
 type request struct {
 	predict *scoring.PredictRequest
 	infer   *scoring.InferRequest
+	// timeout is the budget that the data asks for; 0 if none.
+	timeout time.Duration
 }
 
 // request reads what e asks for.
@@ -80,12 +87,12 @@ func (e cloudEvent) request(limits wire.Limits) (request, error) {
 		return request{}, err
 	}
 	if isInfer(contentType, body) {
-		req, _, err := wire.DecodeInfer(body)
+		req, opts, err := wire.DecodeInfer(body)
 		if err != nil {
 			return request{}, inData(err)
 		}
 		req.Model, req.ID = ref, e.ID
-		return request{infer: &req}, nil
+		return request{infer: &req, timeout: opts.Timeout}, nil
 	}
 	req, err := wire.DecodePredict(contentType, body, limits)
 	if err != nil {
@@ -104,35 +111,36 @@ func inData(err error) error {
 // payload gives the event's data as a body with its content type, as if it had come over HTTP.
 func (e cloudEvent) payload() (contentType string, body []byte, err error) {
 	contentType = e.DataContentType
-	if contentType == "" {
-		contentType = "application/json" // CloudEvents' own default for structured JSON
+	if contentType == "" || isJSON(contentType) {
+		// Without a type it is JSON, says CloudEvents; what is based on JSON is read as JSON.
+		contentType = "application/json"
 	}
-	if e.DataBase64 != "" {
+	hasData := len(e.Data) > 0 && string(e.Data) != "null"
+	switch {
+	case hasData && e.DataBase64 != "":
+		return "", nil, scoring.Errorf(scoring.Invalid, "the event has both data and data_base64: want one of them")
+	case !hasData && e.DataBase64 == "":
+		return "", nil, scoring.Errorf(scoring.Invalid, "the event has neither data nor data_base64")
+	case e.DataBase64 != "":
 		body, err = base64.StdEncoding.DecodeString(e.DataBase64)
 		if err != nil {
 			return "", nil, scoring.Errorf(scoring.Invalid, "data_base64 is not standard base64").WithCause(err)
 		}
 		return contentType, body, nil
-	}
-	if len(e.Data) == 0 || string(e.Data) == "null" {
-		return "", nil, scoring.Errorf(scoring.Invalid, "the event has neither data nor data_base64")
-	}
-	if e.Data[0] != '"' {
+	case e.Data[0] != '"':
 		return "application/json", e.Data, nil
-	}
-	if isJSON(contentType) {
+	case contentType == "application/json":
 		return contentType, e.Data, nil
 	}
-	var text string
-	if err := json.Unmarshal(e.Data, &text); err != nil {
-		return "", nil, scoring.Errorf(scoring.Invalid, "data is not a valid string").WithCause(err)
+	if body, err = wire.Unquote(e.Data); err != nil {
+		return "", nil, scoring.Errorf(scoring.Invalid, "data: %s", err)
 	}
-	return contentType, []byte(text), nil
+	return contentType, body, nil
 }
 
 // isInfer tells a body of the Open Inference Protocol by its "inputs".
 func isInfer(contentType string, body []byte) bool {
-	if !isJSON(contentType) {
+	if contentType != "application/json" {
 		return false
 	}
 	var probe struct {

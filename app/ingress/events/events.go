@@ -7,6 +7,7 @@ package events
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -74,7 +76,7 @@ const (
 // ServeHTTP takes one delivery. The status code is always 200: Dapr reads the outcome
 // from the body, and drops an event for some codes (404) without a word.
 func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status := statusRetry
+	var status string
 	if body, err := io.ReadAll(r.Body); err != nil {
 		status = c.unreadable(r.Context(), err)
 	} else {
@@ -126,9 +128,16 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err // not worth reading
+	}
 	req, err := event.request(wire.Limits{MaxInstances: c.config.MaxInstances})
 	if err != nil {
 		return nil, err
+	}
+	if req.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, req.timeout)
+		defer cancel()
 	}
 	if req.infer != nil {
 		resp, err := c.scorer.Infer(ctx, req.infer)
@@ -199,11 +208,12 @@ type outgoing struct {
 const source = "onda"
 
 // answer makes the parts that result and error events share. The id follows from the
-// request's, so that a repeated delivery gives an event with the same id and receivers
-// can tell that they have seen it.
+// request's source and id, which only together tell one event from all others: a
+// repeated delivery gives an event with the same id, so that receivers can tell that
+// they have seen it, and two senders that both count from 1 do not give the same.
 func answer(event cloudEvent, kind, suffix string, data []byte) outgoing {
 	return outgoing{
-		SpecVersion: "1.0", ID: event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
+		SpecVersion: "1.0", ID: event.Source + "#" + event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
 		Time: time.Now().UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
 		RequestID: event.ID, RequestSource: event.Source,
 		TraceParent: event.TraceParent, TraceState: event.TraceState, Data: data,
@@ -230,19 +240,42 @@ type errorData struct {
 }
 
 func (c *Consumer) errorEvent(event cloudEvent, original []byte, e *scoring.Error) ([]byte, error) {
+	event.ID, event.Source, event.Subject = short(event.ID), short(event.Source), short(event.Subject)
 	data := errorData{Code: e.Code.String(), Error: e.Message}
 	if json.Valid(original) && utf8.Valid(original) {
 		data.Original = original
-	} else {
-		data.OriginalBytes = original
+		letter, err := c.encodeError(event, original, data)
+		if err == nil {
+			return letter, nil
+		}
+		// An original nested as deeply as encoding/json reads can be no part of anything.
+		data.Original = nil
 	}
+	data.OriginalBytes = original
+	return c.encodeError(event, original, data)
+}
+
+func (c *Consumer) encodeError(event cloudEvent, original []byte, data errorData) ([]byte, error) {
 	encoded, err := wire.Marshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("encode error event: %w", err)
 	}
-	if event.ID == "" {
-		// Nothing of the request can be told: the id must still be unique.
-		event.ID = "unreadable-" + time.Now().UTC().Format("20060102T150405.000000000")
+	out := answer(event, ErrorType, "/error", encoded)
+	switch {
+	case event.ID != "" && event.Source != "":
+	case original != nil:
+		// Nothing tells this event from others but its bytes.
+		out.ID = fmt.Sprintf("unreadable-%x/error", sha256.Sum256(original))
+	default:
+		out.ID = "unreadable-" + uuid.NewString() + "/error"
 	}
-	return wire.Marshal(answer(event, ErrorType, "/error", encoded))
+	return wire.Marshal(out)
+}
+
+// short bounds an attribute that was refused for its length, and still says what it was.
+func short(attribute string) string {
+	if len(attribute) <= maxAttribute {
+		return attribute
+	}
+	return clip(attribute)
 }

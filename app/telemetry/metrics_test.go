@@ -1,0 +1,187 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scrape gives the series of Onda, without those of Go and of the process, and without
+// the buckets of histograms.
+func scrape(t *testing.T, m *telemetry.Metrics) []string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("got status %d, want 200", w.Code)
+	}
+	var series []string
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, "onda_") && !strings.Contains(line, "_bucket{") {
+			series = append(series, strings.TrimSpace(line))
+		}
+	}
+	return series
+}
+
+// want compares the series, less those that every process has from its start.
+func want(t *testing.T, m *telemetry.Metrics, series ...string) {
+	t.Helper()
+	got := slices.DeleteFunc(scrape(t, m), func(s string) bool {
+		return strings.HasPrefix(s, "onda_build_info") || s == "onda_panics_total 0"
+	})
+	slices.Sort(series)
+	slices.Sort(got)
+	if !slices.Equal(got, series) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(series, "\n"))
+	}
+}
+
+func TestNewMetrics(t *testing.T) {
+	t.Parallel()
+	got := scrape(t, telemetry.NewMetrics("v1.2.3"))
+	if series := []string{`onda_build_info{version="v1.2.3"} 1`, "onda_panics_total 0"}; !slices.Equal(got, series) {
+		t.Errorf("got %v, want %v", got, series)
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	m.Answered("http", "predict", nil, 250*time.Millisecond)
+	m.Answered("http", "predict", nil, 250*time.Millisecond)
+	m.Answered("http", "predict", fmt.Errorf("decode: %w", scoring.Errorf(scoring.Invalid, "no")), time.Second)
+	m.Answered("grpc", "infer", context.DeadlineExceeded, 2*time.Second)
+	m.Answered("grpc", "infer", errors.New("any other"), 2*time.Second)
+	want(t, m,
+		`onda_requests_total{code="OK",door="http",operation="predict"} 2`,
+		`onda_requests_total{code="Invalid",door="http",operation="predict"} 1`,
+		`onda_requests_total{code="Expired",door="grpc",operation="infer"} 1`,
+		`onda_requests_total{code="Internal",door="grpc",operation="infer"} 1`,
+		`onda_request_duration_seconds_sum{door="http",operation="predict"} 1.5`,
+		`onda_request_duration_seconds_count{door="http",operation="predict"} 3`,
+		`onda_request_duration_seconds_sum{door="grpc",operation="infer"} 4`,
+		`onda_request_duration_seconds_count{door="grpc",operation="infer"} 2`)
+}
+
+func TestScored(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	id := scoring.ModelID{Name: "faq", Version: 3, Digest: "sha256:00"}
+	timing := scoring.Timing{Decode: time.Hour, Queue: time.Second, Preprocess: 2 * time.Second, Run: 4 * time.Second, Postprocess: 8 * time.Second}
+	m.Scored(id, 5, timing, nil)
+	m.Scored(id, 2, scoring.Timing{}, nil)
+	// A failure has a code, and neither rows nor phases: they would pass for a success's.
+	m.Scored(id, 7, timing, scoring.Errorf(scoring.Overloaded, "full"))
+	// Callers make up names: an unknown model must not become a series of its own.
+	m.Scored(scoring.ModelID{}, 1, scoring.Timing{}, scoring.Errorf(scoring.NotFound, "model %q", "made-up"))
+	want(t, m,
+		`onda_scored_total{code="OK",model="faq",version="3"} 2`,
+		`onda_scored_total{code="Overloaded",model="faq",version="3"} 1`,
+		`onda_scored_total{code="NotFound",model="",version=""} 1`,
+		`onda_rows_total{model="faq",version="3"} 7`,
+		`onda_phase_duration_seconds_sum{model="faq",phase="queue",version="3"} 1`,
+		`onda_phase_duration_seconds_sum{model="faq",phase="preprocess",version="3"} 2`,
+		`onda_phase_duration_seconds_sum{model="faq",phase="run",version="3"} 4`,
+		`onda_phase_duration_seconds_sum{model="faq",phase="postprocess",version="3"} 8`,
+		`onda_phase_duration_seconds_count{model="faq",phase="queue",version="3"} 2`,
+		`onda_phase_duration_seconds_count{model="faq",phase="preprocess",version="3"} 2`,
+		`onda_phase_duration_seconds_count{model="faq",phase="run",version="3"} 2`,
+		`onda_phase_duration_seconds_count{model="faq",phase="postprocess",version="3"} 2`)
+}
+
+func TestEveryCodeIsCounted(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	series := []string{`onda_events_total{code="OK",outcome="scored"} 1`}
+	m.Event("scored", nil)
+	for _, code := range scoring.Codes() {
+		m.Event("dead_letter", scoring.Errorf(code, "no"))
+		series = append(series, fmt.Sprintf(`onda_events_total{code=%q,outcome="dead_letter"} 1`, code.String()))
+	}
+	m.Event("retry", context.Canceled)
+	want(t, m, append(series, `onda_events_total{code="Canceled",outcome="retry"} 1`)...)
+}
+
+func TestModelReady(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	m.ModelReady("faq", 1, true)
+	m.ModelReady("faq", 2, true)
+	m.ModelReady("faq", 2, false)
+	want(t, m, `onda_model_ready{model="faq",version="1"} 1`, `onda_model_ready{model="faq",version="2"} 0`)
+}
+
+func TestPanicked(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	m.Panicked()
+	m.Panicked()
+	want(t, m, "onda_panics_total 2")
+}
+
+// TestGate shows that the numbers are those of the scrape, not of the registration.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	stats := admit.Stats{}
+	m.Gate(func() admit.Stats { return stats })
+	stats = admit.Stats{InFlight: 1, Queued: 2, Capacity: 3, Queue: 4}
+	want(t, m, "onda_rows_in_flight 1", "onda_rows_in_flight_limit 3", "onda_rows_queued 2", "onda_rows_queued_limit 4")
+	stats.InFlight = 0
+	want(t, m, "onda_rows_in_flight 0", "onda_rows_in_flight_limit 3", "onda_rows_queued 2", "onda_rows_queued_limit 4")
+}
+
+// TestHandler looks at what is exported beside Onda's own series, and at the forms.
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("test")
+	m.Answered("http", "predict", nil, 3*time.Millisecond)
+	for accept, contentType := range map[string]string{
+		"":                              "text/plain",
+		"application/openmetrics-text":  "application/openmetrics-text",
+		"application/json":              "text/plain",
+		"text/html;q=0.5, text/plain":   "text/plain",
+		"application/x-made-up;q=0.001": "text/plain",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || !strings.HasPrefix(got, contentType) {
+			t.Errorf("accept %q: got %d %q, want 200 %q", accept, w.Code, got, contentType)
+		}
+		for _, series := range []string{
+			"go_goroutines ", "process_", "# HELP onda_requests",
+			`onda_request_duration_seconds_bucket{door="http",operation="predict",le="0.0025"} 0`,
+			`onda_request_duration_seconds_bucket{door="http",operation="predict",le="0.005"} 1`,
+		} {
+			if !strings.Contains(w.Body.String(), series) {
+				t.Errorf("accept %q: got no %s", accept, series)
+			}
+		}
+	}
+}
+
+// TestTwoProcessesInOne shows that metrics are no globals.
+func TestTwoProcessesInOne(t *testing.T) {
+	t.Parallel()
+	a, b := telemetry.NewMetrics("a"), telemetry.NewMetrics("b")
+	a.Panicked()
+	want(t, a, "onda_panics_total 1")
+	want(t, b)
+}
