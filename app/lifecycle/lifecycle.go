@@ -45,6 +45,8 @@ type App struct {
 	sidecar  *sidecar.Client // nil where Onda runs without one
 	draining atomic.Bool     // health says no
 	closing  atomic.Bool     // the listener is closed, connections end with their next answer
+	// abandoned says that a model is still being loaded: ONNX Runtime is in use then.
+	abandoned bool
 
 	listener        *listener
 	metricsListener *listener // nil where metrics are off
@@ -106,7 +108,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.metricsListener != nil {
 		group.Go(func() error { return serve(metrics, a.metricsListener) })
 	}
-	group.Go(func() error { return a.start(ctx) })
+	group.Go(func() error { return a.startOrAbandon(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		return a.stop(server, metrics)
@@ -123,6 +125,26 @@ func serve(server *http.Server, listener net.Listener) error {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// startOrAbandon is start, which it leaves behind where a stop takes too long: ONNX
+// Runtime's work on a large model, and a read from storage that does not answer, cannot
+// be ended.
+func (a *App) startOrAbandon(ctx context.Context) error {
+	started := make(chan error, 1) // so that start can end with nobody waiting
+	go func() { started <- a.start(ctx) }()
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-started:
+		return err
+	case <-time.After(a.config.DrainDelay + a.config.ShutdownTimeout):
+		a.abandoned = true
+		return fmt.Errorf("a model was still being loaded when ONDA_SHUTDOWN_TIMEOUT=%s was over", a.config.ShutdownTimeout)
+	}
 }
 
 // start loads the models and records them.
@@ -166,11 +188,14 @@ func (a *App) record(ctx context.Context) error {
 }
 
 func (a *App) recordOnce(ctx context.Context, recorder registry.Recorder) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := a.sidecar.WaitOutbound(ctx); err != nil {
+	// Short: a sidecar that is not there should be in the log before anybody asks.
+	waiting, stopWaiting := context.WithTimeout(ctx, 5*time.Second)
+	defer stopWaiting()
+	if err := a.sidecar.WaitOutbound(waiting); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	return recorder.RecordAll(ctx, a.registry.Models())
 }
 
@@ -216,8 +241,8 @@ func (a *App) free() error {
 	if a.sidecar != nil {
 		errs = append(errs, a.sidecar.Close())
 	}
-	if err := a.runtime.Close(); err != nil {
-		errs = append(errs, err)
+	if !a.abandoned {
+		errs = append(errs, a.runtime.Close())
 	}
 	a.log.Info().Msg("stopped")
 	return errors.Join(errs...)

@@ -3,12 +3,14 @@ package lifecycle
 import (
 	"log"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
+	"github.com/onda-serving/onda/app/ingress/grpcapi"
 	"github.com/onda-serving/onda/app/ingress/httpapi"
 	"github.com/onda-serving/onda/app/onnx"
 	"github.com/onda-serving/onda/app/pipeline"
@@ -63,7 +65,21 @@ func (a *App) doors() http.Handler {
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
 	}, a.parts(scorer))
+	rpc := grpcapi.New(grpcapi.Config{
+		ServerName:    a.config.ServerName,
+		ServerVersion: a.version,
+		MaxBody:       int64(a.config.MaxBody),
+		Timeout:       a.config.Timeout,
+		ReadTimeout:   a.config.ReadTimeout,
+		AppToken:      a.config.AppAPIToken.Reveal(),
+	}, grpcapi.Parts{
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load,
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			rpc.ServeHTTP(w, r)
+			return
+		}
 		if a.closing.Load() && r.ProtoMajor == 1 {
 			// The caller's next connection is refused, or goes to another replica,
 			// instead of a request that meets a connection that is being closed.

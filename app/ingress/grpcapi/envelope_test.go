@@ -3,7 +3,7 @@ package grpcapi
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +143,7 @@ func TestConcurrentStreams(t *testing.T) {
 	for i := range 200 {
 		calls.Go(func() {
 			req := floats()
-			req.Id = fmt.Sprint(i)
+			req.Id = strconv.Itoa(i)
 			req.Inputs[0].Contents.Fp32Contents[0] = float32(i)
 			resp, err := f.client.ModelInfer(t.Context(), req)
 			if err != nil || resp.GetId() != req.GetId() || resp.GetOutputs()[0].GetContents().GetFp32Contents()[0] != float32(i) {

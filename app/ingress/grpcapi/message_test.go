@@ -179,15 +179,17 @@ func TestDamagedCalls(t *testing.T) {
 // the middle of its message holds a call for longer than it may.
 func TestMessageThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
-	f := open(t, echo, func(c *Config) { c.ReadTimeout, c.Timeout = 50*time.Millisecond, 50*time.Millisecond })
 	for _, c := range []struct {
-		name string
-		sent []byte
+		name                 string
+		sent                 []byte
+		readTimeout, timeout time.Duration
 	}{
-		{"nothing", nil},
-		{"half of it", framed(make([]byte, 100))[:20]},
+		{"nothing", nil, 50 * time.Millisecond, time.Hour},
+		{"half of it", framed(make([]byte, 100))[:20], time.Hour, 50 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, echo, func(config *Config) { config.ReadTimeout, config.Timeout = c.readTimeout, c.timeout })
 			reader, writer := io.Pipe()
 			defer func() { _ = writer.Close() }()
 			go func() { _, _ = writer.Write(c.sent) }()

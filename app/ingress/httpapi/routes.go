@@ -79,7 +79,7 @@ func (h *Handler) subscriptions(w http.ResponseWriter, _ *http.Request) error {
 
 // unknown answers what no other route matches: 404, or 405 where the path exists for
 // another method.
-func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) unknown(_ http.ResponseWriter, r *http.Request) error {
 	if allowed := h.allowed(r); len(allowed) > 0 {
 		return methodNotAllowed(r.Method, allowed...)
 	}
