@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,12 +134,7 @@ func TestImports(t *testing.T) {
 }
 
 func contains(all []string, want string) bool {
-	for _, s := range all {
-		if s == want {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, want)
 }
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {

@@ -46,7 +46,7 @@ type waiter struct {
 // nothing could ever pass, which is a mistake in wiring: settings are checked before.
 func New(capacity, queue int) *Gate {
 	if capacity < 1 || queue < 0 {
-		panic("admit: capacity must be at least 1 and queue at least 0")
+		panic("admit: capacity must be at least 1 and queue at least 0") //nolint:forbidigo // a mistake in wiring
 	}
 	return &Gate{capacity: capacity, queue: queue, idle: make(chan struct{})}
 }
@@ -140,7 +140,7 @@ func (g *Gate) leftLocked() {
 	}
 }
 
-// learnLocked folds the time that rows rows kept their places into the average.
+// learnLocked folds the time that rows kept their places into the average.
 func (g *Gate) learnLocked(held time.Duration, rows int) {
 	const weight = 0.1 // about the last twenty requests
 	sample := held.Seconds() / float64(rows)

@@ -252,10 +252,14 @@ func TestFailures(t *testing.T) {
 		{"bad instance", func(r *rig) {
 			r.pipeline.before = func() error { return scoring.Errorf(scoring.Invalid, "instances[0]: bad") }
 		}, "m", "instances[0]: bad", scoring.Invalid, "m"},
-		{"failure of the runtime", func(r *rig) { r.session.run = func(context.Context) error { return secret } }, "m",
-			"internal error: the request was not answered; the server's log has the details", scoring.Internal, "m"},
-		{"panic", func(r *rig) { r.pipeline.before = func() error { panic("oops") } }, "m",
-			"internal error: the request was not answered; the server's log has the details", scoring.Internal, "m"},
+		{
+			"failure of the runtime", func(r *rig) { r.session.run = func(context.Context) error { return secret } }, "m",
+			"internal error: the request was not answered; the server's log has the details", scoring.Internal, "m",
+		},
+		{
+			"panic", func(r *rig) { r.pipeline.before = func() error { panic("oops") } }, "m",
+			"internal error: the request was not answered; the server's log has the details", scoring.Internal, "m",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return a.startOrAbandon(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
-		return a.stop(server, metrics)
+		return a.stop(context.WithoutCancel(ctx), server, metrics)
 	})
 	a.log.Info().Str("address", a.Address()).Str("onnxruntime", a.runtime.Version()).Bool("dapr", a.sidecar != nil).
 		Int("concurrency", a.config.Concurrency()).Int("threads", a.config.Threads()).Msg("listening")
@@ -199,8 +199,8 @@ func (a *App) recordOnce(ctx context.Context, recorder registry.Recorder) error 
 	return recorder.RecordAll(ctx, a.registry.Models())
 }
 
-// stop drains: see the package comment for the order.
-func (a *App) stop(server, metrics *http.Server) error {
+// stop drains: see the package comment for the order. Its context outlives the signal.
+func (a *App) stop(ctx context.Context, server, metrics *http.Server) error {
 	a.draining.Store(true)
 	a.log.Info().Dur("drain_delay_ms", a.config.DrainDelay).Msg("stopping: health says no, the doors are still open")
 	time.Sleep(a.config.DrainDelay)
@@ -210,7 +210,7 @@ func (a *App) stop(server, metrics *http.Server) error {
 	}
 	a.closing.Store(true)
 	time.Sleep(linger)
-	ctx, cancel := context.WithTimeout(context.Background(), a.config.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.config.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("some requests did not finish within ONDA_SHUTDOWN_TIMEOUT=%s: %w", a.config.ShutdownTimeout, errors.Join(err, server.Close())))
@@ -251,7 +251,7 @@ func (a *App) free() error {
 // stopped drops an error that only says that ctx ended.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the end of ctx is what was asked for
 	}
 	return err
 }

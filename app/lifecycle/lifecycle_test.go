@@ -277,12 +277,18 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		change func(*config.Config)
 		want   string
 	}{
-		{"port in use", func(c *config.Config) { c.Listen = taken.Addr().String() },
-			fmt.Sprintf("ONDA_LISTEN=%s: the port is in use by another process: stop it, or set another address", taken.Addr())},
-		{"metrics port in use", func(c *config.Config) { c.MetricsListen = taken.Addr().String() },
-			fmt.Sprintf("ONDA_METRICS_LISTEN=%s: the port is in use by another process: stop it, or set another address", taken.Addr())},
-		{"no library", func(c *config.Config) { c.ONNXRuntime = "/nowhere/libonnxruntime.so" },
-			"(ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)"},
+		{
+			"port in use", func(c *config.Config) { c.Listen = taken.Addr().String() },
+			fmt.Sprintf("ONDA_LISTEN=%s: the port is in use by another process: stop it, or set another address", taken.Addr()),
+		},
+		{
+			"metrics port in use", func(c *config.Config) { c.MetricsListen = taken.Addr().String() },
+			fmt.Sprintf("ONDA_METRICS_LISTEN=%s: the port is in use by another process: stop it, or set another address", taken.Addr()),
+		},
+		{
+			"no library", func(c *config.Config) { c.ONNXRuntime = "/nowhere/libonnxruntime.so" },
+			"(ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -180,8 +180,16 @@ func TestAtLeast(t *testing.T) {
 		version string
 		want    bool
 	}{
-		{"1.30.0", true}, {"1.24", true}, {"1.24.1", true}, {"2.0", true}, {"2", true},
-		{"1.23.2", false}, {"1.9", false}, {"0.30", false}, {"1.rc", true}, {"", true},
+		{"1.30.0", true},
+		{"1.24", true},
+		{"1.24.1", true},
+		{"2.0", true},
+		{"2", true},
+		{"1.23.2", false},
+		{"1.9", false},
+		{"0.30", false},
+		{"1.rc", true},
+		{"", true},
 	}
 	for _, tt := range tests {
 		if got := atLeast(tt.version, oldest); got != tt.want {

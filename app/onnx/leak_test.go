@@ -40,12 +40,12 @@ func TestLeak(t *testing.T) {
 	gather := oneNode("Gather", []scoring.TensorSpec{spec("INPUT", scoring.FP32, -1, 4096), spec("at", scoring.Int64, -1)}, spec("OUTPUT", scoring.FP32, -1, 4096)).Model()
 	bad := oneNode("Frobnicate", []scoring.TensorSpec{spec("a", scoring.FP32, 1)}, spec("b", scoring.FP32, 1)).Model()
 	cycle := func(i int) {
-		runOnce(t, e, wide, context.Background(), row)
-		runOnce(t, e, onnxtest.Identity(scoring.Bytes, []int64{-1, 1}), context.Background(), long)
-		runOnce(t, e, gather, context.Background(), row, onnxtest.Tensor("at", []int64{1}, int64(7)))
+		runOnce(context.Background(), t, e, wide, row)
+		runOnce(context.Background(), t, e, onnxtest.Identity(scoring.Bytes, []int64{-1, 1}), long)
+		runOnce(context.Background(), t, e, gather, row, onnxtest.Tensor("at", []int64{1}, int64(7)))
 		if i%10 == 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-			runOnce(t, e, onnxtest.Slow(1_000_000), ctx, onnxtest.Tensor("INPUT", []int64{256, 16}, make([]float32, 4096)...))
+			runOnce(ctx, t, e, onnxtest.Slow(1_000_000), onnxtest.Tensor("INPUT", []int64{256, 16}, make([]float32, 4096)...))
 			cancel()
 		}
 		if _, err := e.Load(bad, Options{IntraOpThreads: 1}); err == nil {
@@ -68,7 +68,7 @@ func TestLeak(t *testing.T) {
 }
 
 // runOnce loads, runs and closes. A run may fail; the point is what it leaves behind.
-func runOnce(t *testing.T, e *Environment, model []byte, ctx context.Context, in ...scoring.Tensor) {
+func runOnce(ctx context.Context, t *testing.T, e *Environment, model []byte, in ...scoring.Tensor) {
 	t.Helper()
 	s, err := e.Load(model, Options{IntraOpThreads: 1})
 	if err != nil {

@@ -49,7 +49,7 @@ func (f fetch) read(fetched []ort.Value, into *scoring.Tensor) error {
 	if size == 0 {
 		return fmt.Errorf("the value is a %T", fetched[f.data])
 	}
-	switch into.Datatype {
+	switch into.Datatype { //nolint:exhaustive // only these two are fetched as FP32
 	case scoring.FP16:
 		data, size = narrow(data, toFloat16), 2
 	case scoring.BF16:

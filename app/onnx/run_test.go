@@ -19,7 +19,7 @@ func sample(d scoring.Datatype, shape []int64) scoring.Tensor {
 	n, _ := scoring.Elements(shape)
 	t := scoring.Tensor{Name: "INPUT", Datatype: d, Shape: shape}
 	for i := range n {
-		bits := uint64(i+1) * 0x2f1d_3b59_8a67_c4e1 &^ (0x4000_4000_4000_4000)
+		bits := uint64(i+1) * 0x2f1d_3b59_8a67_c4e1 &^ 0x4000_4000_4000_4000
 		var element [8]byte
 		binary.LittleEndian.PutUint64(element[:], bits)
 		switch d {

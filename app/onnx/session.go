@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -67,7 +68,7 @@ func (e *Environment) load(model []byte, info *Info, o Options) (*Session, error
 	defer options.Destroy()
 	g := newGraft(info.Signature.Outputs)
 	if g.suffix != nil {
-		model = append(model[:len(model):len(model)], g.suffix...)
+		model = append(slices.Clip(model), g.suffix...)
 	}
 	raw, err := ort.NewDynamicAdvancedSessionWithONNXData(model, names(info.Signature.Inputs), g.names, options)
 	if err != nil {

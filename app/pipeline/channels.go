@@ -81,6 +81,7 @@ func planar(img *image.YCbCr, square image.Rectangle, toRGB func(a, b, c byte) (
 	// By image.YCbCr, chroma has one pixel for each dx*dy of luma, at their centre.
 	dx, dy := 1, 1
 	switch img.SubsampleRatio {
+	case image.YCbCrSubsampleRatio444:
 	case image.YCbCrSubsampleRatio422:
 		dx = 2
 	case image.YCbCrSubsampleRatio420:

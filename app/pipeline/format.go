@@ -7,6 +7,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/image/webp"
@@ -106,12 +107,7 @@ func brand(brands ...string) func([]byte) bool {
 		if len(data) < 12 || string(data[4:8]) != "ftyp" {
 			return false
 		}
-		for _, b := range brands {
-			if string(data[8:12]) == b {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(brands, string(data[8:12]))
 	}
 }
 

@@ -81,13 +81,17 @@ func TestValidate(t *testing.T) {
 		{"labels", image(func(s *ImageSpec) { s.Labels = "" }), `pipeline.image.labels: is "": give the name of a file in the folder of the version`},
 		{"labels outside", image(func(s *ImageSpec) { s.Labels = "../x" }), `pipeline.image.labels: is "../x": give the name of a file in the folder of the version`},
 		{"top_k", image(func(s *ImageSpec) { s.TopK = -1 }), "pipeline.image.top_k: is -1: give 1 or more, or leave it out for 5"},
-		{"two problems", image(func(s *ImageSpec) { s.Size, s.TopK = -1, -1 }),
-			"pipeline.image.size: is -1: give the width and height in pixels, 1 to 4096\npipeline.image.top_k: is -1: give 1 or more, or leave it out for 5"},
+		{
+			"two problems", image(func(s *ImageSpec) { s.Size, s.TopK = -1, -1 }),
+			"pipeline.image.size: is -1: give the width and height in pixels, 1 to 4096\npipeline.image.top_k: is -1: give 1 or more, or leave it out for 5",
+		},
 		{"normalise", text(func(s *TextSpec) { s.Normalise = []string{"nfc"} }), `pipeline.text.normalise[0]: is "nfc": use one of nfkc, lower, whitespace`},
 		{"normalise twice", text(func(s *TextSpec) { s.Normalise = []string{"lower", "lower"} }), `pipeline.text.normalise[1]: repeats "lower": name each step once`},
 		{"table", text(func(s *TextSpec) { s.Table = "/faq.json" }), `pipeline.text.table: is "/faq.json": give the name of a file in the folder of the version`},
-		{"text input", text(func(s *TextSpec) { s.Input, s.Output = "", "" }),
-			"pipeline.text.input: is missing: give the name of the model's input\npipeline.text.output: is missing: give the name of the model's output"},
+		{
+			"text input", text(func(s *TextSpec) { s.Input, s.Output = "", "" }),
+			"pipeline.text.input: is missing: give the name of the model's input\npipeline.text.output: is missing: give the name of the model's output",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,22 +125,36 @@ func TestNewChecksTheSignature(t *testing.T) {
 		{"other output unused", func(s *scoring.Signature) { s.Outputs = append(s.Outputs, scoring.TensorSpec{Name: "features"}) }, ""},
 		{"input name", func(s *scoring.Signature) { in(s).Name = "data" }, `pipeline.image.input: the model has no input "in": use one of "data"`},
 		{"output name", func(s *scoring.Signature) { out(s).Name = "prob" }, `pipeline.image.output: the model has no output "out": use one of "prob"`},
-		{"two inputs", func(s *scoring.Signature) { s.Inputs = append(s.Inputs, scoring.TensorSpec{Name: "mask"}) },
-			`pipeline.image.input: the model has the inputs "in", "mask": this pipeline fills one input only`},
+		{
+			"two inputs", func(s *scoring.Signature) { s.Inputs = append(s.Inputs, scoring.TensorSpec{Name: "mask"}) },
+			`pipeline.image.input: the model has the inputs "in", "mask": this pipeline fills one input only`,
+		},
 		{"input datatype", func(s *scoring.Signature) { in(s).Datatype = scoring.Uint8 }, `pipeline.image.input: input "in" is UINT8: it must be FP32 or FP16`},
 		{"output datatype", func(s *scoring.Signature) { out(s).Datatype = scoring.Int64 }, `pipeline.image.output: output "out" is INT64: it must be FP32 or FP16`},
-		{"layout", func(s *scoring.Signature) { in(s).Shape = []int64{-1, 3, 224, 224} },
-			`pipeline.image.input: input "in" has the shape [-1 3 224 224]: size 224 and layout nhwc make it [-1 224 224 3]`},
-		{"rank", func(s *scoring.Signature) { in(s).Shape = []int64{-1, -1} },
-			`pipeline.image.input: input "in" has the shape [-1 -1]: size 224 and layout nhwc make it [-1 224 224 3]`},
-		{"classes", func(s *scoring.Signature) { out(s).Shape = []int64{-1, 1000} },
-			`pipeline.image.output: output "out" has the shape [-1 1000]: with the 3 entries of labels.txt it must be [rows, 3]`},
-		{"classes twice", func(s *scoring.Signature) { out(s).Shape = []int64{-1, 3, 3} },
-			`pipeline.image.output: output "out" has the shape [-1 3 3]: with the 3 entries of labels.txt it must be [rows, 3]`},
-		{"no class axis", func(s *scoring.Signature) { out(s).Shape = []int64{-1} },
-			`pipeline.image.output: output "out" has the shape [-1]: with the 3 entries of labels.txt it must be [rows, 3]`},
-		{"four rows", func(s *scoring.Signature) { in(s).Shape = []int64{4, 224, 224, 3} },
-			`pipeline.image: tensor "in" has the shape [4 224 224 3]: the first axis must be open or 1`},
+		{
+			"layout", func(s *scoring.Signature) { in(s).Shape = []int64{-1, 3, 224, 224} },
+			`pipeline.image.input: input "in" has the shape [-1 3 224 224]: size 224 and layout nhwc make it [-1 224 224 3]`,
+		},
+		{
+			"rank", func(s *scoring.Signature) { in(s).Shape = []int64{-1, -1} },
+			`pipeline.image.input: input "in" has the shape [-1 -1]: size 224 and layout nhwc make it [-1 224 224 3]`,
+		},
+		{
+			"classes", func(s *scoring.Signature) { out(s).Shape = []int64{-1, 1000} },
+			`pipeline.image.output: output "out" has the shape [-1 1000]: with the 3 entries of labels.txt it must be [rows, 3]`,
+		},
+		{
+			"classes twice", func(s *scoring.Signature) { out(s).Shape = []int64{-1, 3, 3} },
+			`pipeline.image.output: output "out" has the shape [-1 3 3]: with the 3 entries of labels.txt it must be [rows, 3]`,
+		},
+		{
+			"no class axis", func(s *scoring.Signature) { out(s).Shape = []int64{-1} },
+			`pipeline.image.output: output "out" has the shape [-1]: with the 3 entries of labels.txt it must be [rows, 3]`,
+		},
+		{
+			"four rows", func(s *scoring.Signature) { in(s).Shape = []int64{4, 224, 224, 3} },
+			`pipeline.image: tensor "in" has the shape [4 224 224 3]: the first axis must be open or 1`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,9 +80,7 @@ func (b *bench) send(method, path string, header http.Header, body io.Reader) an
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for key, values := range header {
-		req.Header[key] = values
-	}
+	maps.Copy(req.Header, header)
 	if host := header.Get("Host"); host != "" {
 		req.Host = host
 	}

@@ -114,7 +114,7 @@ func (sc scenario) admit(w http.ResponseWriter, r *http.Request) (*call, *fault)
 func topK(r *http.Request) (url.Values, *fault) {
 	value := r.URL.Query().Get("top_k")
 	if value == "" {
-		return nil, nil //nolint:nilnil // no parameter is as good as one
+		return nil, nil
 	}
 	if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxTopK {
 		return nil, &fault{

@@ -110,7 +110,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	err := s.drain(ctx, server)
-	<-failed // always http.ErrServerClosed by now
+	<-failed //nolint:errcheck // always http.ErrServerClosed by now
 
 	return err
 }

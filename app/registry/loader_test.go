@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ import (
 // other files; rest is the part of it that differs between tests.
 func place(t *testing.T, models, name string, number int64, rest string) artifact.Ref {
 	t.Helper()
-	r := artifact.Ref{Name: name, Version: number, Dir: filepath.Join(models, name, fmt.Sprint(number))}
+	r := artifact.Ref{Name: name, Version: number, Dir: filepath.Join(models, name, strconv.FormatInt(number, 10))}
 	if err := os.MkdirAll(r.Dir, 0o750); err != nil {
 		t.Fatal(err)
 	}

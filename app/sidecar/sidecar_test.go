@@ -77,7 +77,9 @@ func TestTokenIsShownOnEveryCall(t *testing.T) {
 	t.Parallel()
 	fake := sidecartest.Start(t)
 	c := client(t, fake, "secret")
-	_, _, _ = c.Get(t.Context(), "k")
+	if _, _, err := c.Get(t.Context(), "k"); err != nil {
+		t.Error(err)
+	}
 	_ = c.Save(t.Context(), "k", []byte(`1`), "")
 	_ = c.Publish(t.Context(), "t", []byte(`{}`))
 	if got := strings.Join(fake.Tokens(), ","); got != "secret,secret,secret" {

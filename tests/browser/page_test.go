@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -195,9 +196,9 @@ func last(p *page, path string) portaltest.Request {
 	p.t.Helper()
 
 	requests := p.sidecar.Requests()
-	for i := len(requests) - 1; i >= 0; i-- {
-		if requests[i].Path == path {
-			return requests[i]
+	for _, request := range slices.Backward(requests) {
+		if request.Path == path {
+			return request
 		}
 	}
 	p.t.Fatalf("Onda got no request for %s", path)

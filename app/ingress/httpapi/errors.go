@@ -51,8 +51,7 @@ func (e methodError) Unwrap() error { return e.cause }
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err error, took time.Duration) {
 	e := scoring.AsError(err)
 	status := e.Code.HTTPStatus()
-	var method methodError
-	if errors.As(err, &method) {
+	if method, ok := errors.AsType[methodError](err); ok {
 		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", strings.Join(method.allowed, ", "))
 	}
@@ -64,7 +63,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err 
 		event = h.parts.Log.Error()
 	}
 	event.Err(err).Str("operation", name).Int("status", status).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("refused")
-	write(w, status, "application/json", wire.EncodeError(e))
+	write(w, status, wire.EncodeError(e))
 }
 
 // writeJSON writes v as the whole answer.
@@ -73,14 +72,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	write(w, status, "application/json", body)
+	write(w, status, body)
 	return nil
 }
 
 // write writes the whole answer. An error means that the caller is gone: there is
 // nobody left to tell.
-func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	w.Header().Set("Content-Type", contentType)
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)

@@ -50,7 +50,7 @@ func (h *Handler) predict(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	answered(w, resp.ID, resp.Model, resp.Timing)
-	write(w, http.StatusOK, "application/json", answer)
+	write(w, http.StatusOK, answer)
 	return nil
 }
 

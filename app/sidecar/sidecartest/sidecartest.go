@@ -5,7 +5,6 @@ package sidecartest
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -181,7 +180,7 @@ func (a *api) SaveState(ctx context.Context, req *runtime.SaveStateRequest) (*em
 			return nil, status.Error(codes.FailedPrecondition, "first-write-wins was not asked for")
 		}
 		if a.documents[key].etag != item.GetEtag().GetValue() {
-			return nil, status.Error(codes.Aborted, fmt.Sprintf("possible etag mismatch on %s", key))
+			return nil, status.Error(codes.Aborted, "possible etag mismatch on "+key)
 		}
 		a.put(key, item.GetValue())
 		a.saves++

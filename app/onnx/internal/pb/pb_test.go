@@ -32,8 +32,11 @@ func TestWriteAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []pb.Field{
-		{Number: 1, Uint: math.MaxUint64}, {Number: 16, Uint: uint64(math.Float32bits(1.5))},
-		{Number: 3, Bytes: []byte("name")}, {Number: 4, Bytes: []byte{}}, {Number: 5, Uint: 1},
+		{Number: 1, Uint: math.MaxUint64},
+		{Number: 16, Uint: uint64(math.Float32bits(1.5))},
+		{Number: 3, Bytes: []byte("name")},
+		{Number: 4, Bytes: []byte{}},
+		{Number: 5, Uint: 1},
 	}
 	same := func(a, b pb.Field) bool {
 		return a.Number == b.Number && a.Uint == b.Uint && slices.Equal(a.Bytes, b.Bytes)

@@ -1,0 +1,122 @@
+# Onda's commands: `make help` lists them. Prerequisites: Go, a C compiler and Node's npm; all else is fetched into .local.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+
+include deploy/local/versions.env
+
+LOCAL := $(CURDIR)/.local
+TOOLS := $(LOCAL)/tools/bin
+SETUP := deploy/local/setup.sh
+LIBRARY := libonnxruntime.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+
+# What to test: `make unit PACKAGES=./app/wire/...`.
+PACKAGES ?= ./app/...
+# More arguments for go test: `make e2e ARGS='-run TestPortal -v'`.
+ARGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 20s
+
+# The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
+GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 15m
+
+# Where the tests find what the set-up fetched.
+TESTS := test unit race e2e fuzz
+$(TESTS): export ONDA_ONNXRUNTIME_LIBRARY := $(LOCAL)/onnxruntime/$(ONNXRUNTIME_VERSION)/$(LIBRARY)
+$(TESTS): export ONDA_TEST_DAPR := $(TOOLS)/dapr
+$(TESTS): export ONDA_TEST_DAPRD := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/daprd
+$(TESTS): export ONDA_TEST_SENTRY := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/sentry
+
+##@ Run
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Fetch and build what `make run` needs, without running anything
+	@$(SETUP) run
+
+.PHONY: build
+build: ## Build onda and portal into .local/bin
+	@$(SETUP) app
+
+.PHONY: run
+run: ## Run Onda and its portal behind Dapr sidecars (ports: make run ONDA_PORT=8081 ...)
+	@deploy/local/run.sh
+
+.PHONY: stop
+stop: ## Stop what `make run` started in another terminal
+	@deploy/local/stop.sh
+
+##@ Test
+
+.PHONY: test
+test: ## Run every test: unit and end to end, with the race detector
+	@$(SETUP) test app
+	$(GO_TEST) -race $(ARGS) ./...
+
+.PHONY: unit
+unit: ## Run the unit tests without the race detector, for a quick answer (PACKAGES=, ARGS=)
+	@$(SETUP) test
+	$(GO_TEST) $(ARGS) $(PACKAGES)
+
+.PHONY: race
+race: ## Run the unit tests with the race detector (PACKAGES=, ARGS=)
+	@$(SETUP) test
+	$(GO_TEST) -race $(ARGS) $(PACKAGES)
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests against a real Dapr sidecar (ARGS=)
+	@$(SETUP) test app
+	$(GO_TEST) $(ARGS) ./tests/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)
+	@$(SETUP) test
+	@deploy/local/fuzz.sh $(FUZZTIME)
+
+##@ Check
+
+.PHONY: lint
+lint: ## Check code, shell scripts and go.mod
+	@$(SETUP) lint
+	$(TOOLS)/golangci-lint run
+	go mod tidy -diff
+	@deploy/local/lint-scripts.sh
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the code calls
+	@$(SETUP) vuln
+	@deploy/local/vuln.sh
+
+.PHONY: fmt
+fmt: ## Format the code
+	@$(SETUP) lint
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: generate
+generate: ## Make the generated files again
+	go generate ./...
+
+.PHONY: generate-check
+generate-check: ## Fail where a generated file is not what its source makes
+	@deploy/local/generate-check.sh
+
+.PHONY: models
+models: ## Make the models again (needs Python)
+	@deploy/local/models.sh
+
+##@ Clean
+
+.PHONY: clean
+clean: ## Remove what was built here and all logs; what was fetched stays
+	rm -rf .local/bin .local/log .local/run .local/tmp .local/dapr.yaml .dapr
+
+.PHONY: distclean
+distclean: clean ## Remove everything that the set-up fetched and built, and the local state
+	rm -rf .local

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Fetches and builds what is missing on this machine, pinned and checksummed, into .local. What is there already costs
+# milliseconds; nothing outside .local and Go's and npm's own caches is touched.
+#
+#   deploy/local/setup.sh SET...      SET: run | test | lint | vuln | app | all
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=lib/common.sh
+source "$here/lib/common.sh"
+# shellcheck source=lib/prerequisites.sh
+source "$here/lib/prerequisites.sh"
+# shellcheck source=lib/onnxruntime.sh
+source "$here/lib/onnxruntime.sh"
+# shellcheck source=lib/gotools.sh
+source "$here/lib/gotools.sh"
+
+# ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
+ensure_dapr_to_run() {
+  if suitable_dapr; then return; fi
+  ensure_daprd
+  ensure_dapr_cli
+}
+
+ensure() {
+  case $1 in
+    app) build_app ;;
+    run)
+      ensure_onnxruntime
+      ensure_dapr_to_run
+      ;;
+    test)
+      # Tests use our own builds, whatever is installed: they test one pair of versions.
+      ensure_onnxruntime
+      ensure_daprd
+      ensure_dapr_cli
+      ensure_gotestsum
+      ;;
+    lint) ensure_golangci_lint ;;
+    vuln) ensure_govulncheck ;;
+    all)
+      ensure test
+      ensure lint
+      ensure vuln
+      ;;
+    *) die "setup.sh knows no set $1: run, test, lint, vuln, app or all" ;;
+  esac
+}
+
+(($# > 0)) || die "usage: deploy/local/setup.sh run|test|lint|vuln|app|all ..."
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+check_prerequisites
+make_scratch
+for item in "$@"; do ensure "$item"; done
