@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the models again from their sources: runs every models/MODEL/FOLDER/export.py that has a requirements.txt beside it,
-# in a virtual environment of its own under .local. This is the one thing here that needs Python.
+# Makes the models again from their sources: runs every models/MODEL/FOLDER/export.py or train.py that has a
+# requirements.txt beside it, in a virtual environment of its own under .local. This is the one thing here that needs Python.
 set -euo pipefail
 
 # shellcheck source=lib/common.sh
@@ -16,6 +16,10 @@ for requirements in models/*/*/requirements.txt; do
   [[ -x $venv/bin/python ]] || python3 -m venv "$venv" || die "cannot make a virtual environment: install Python's venv (Debian and Ubuntu: apt-get install python3-venv), then run make models again"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" ||
     die "cannot install $requirements: see above"
-  say "$folder: exporting"
-  "$venv/bin/python" "$folder/export.py"
+  for script in "$folder"/export.py "$folder"/train.py; do
+    [[ -f $script ]] || continue
+    say "$script"
+    # ONNX Runtime collects telemetry unless it is told not to.
+    ORT_DISABLE_TELEMETRY=1 "$venv/bin/python" "$script"
+  done
 done
