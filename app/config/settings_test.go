@@ -62,10 +62,7 @@ func TestReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
-		t.Skip("there is no README.md yet")
-	}
-	if !strings.Contains(string(readme), "| variable | default | meaning |") {
-		t.Skip("README.md has no table of settings yet")
+		t.Fatal(err)
 	}
 	if !strings.Contains(string(readme), config.Markdown()) {
 		t.Errorf("the table of settings in README.md is not the code's, which is\n%s", config.Markdown())
