@@ -35,7 +35,7 @@ func (s *Session) checkInputs(inputs []scoring.Tensor, order []int) error {
 	for at, i := range order {
 		if i < 0 {
 			want := &s.info.Signature.Inputs[at]
-			return scoring.Errorf(scoring.Invalid, "input %q is missing: want %s %s", want.Name, want.Datatype, formatShape(want.Shape))
+			return scoring.Errorf(scoring.Invalid, "input %q is missing: want %s %s", want.Name, want.Datatype, scoring.FormatShape(want.Shape))
 		}
 	}
 	return nil
@@ -67,11 +67,11 @@ func checkTensor(t *scoring.Tensor, want *scoring.TensorSpec) error {
 		return scoring.Errorf(scoring.Invalid, "input %q: datatype %s: want %s", t.Name, formatDatatype(t.Datatype), want.Datatype)
 	}
 	if !shapeFits(t.Shape, want.Shape) {
-		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want %s", t.Name, formatShape(t.Shape), formatShape(want.Shape))
+		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want %s", t.Name, scoring.FormatShape(t.Shape), scoring.FormatShape(want.Shape))
 	}
 	n, ok := scoring.Elements(t.Shape)
 	if !ok {
-		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", t.Name, formatShape(t.Shape))
+		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", t.Name, scoring.FormatShape(t.Shape))
 	}
 	switch t.Datatype {
 	case scoring.Bytes:
@@ -107,7 +107,7 @@ func shapeFits(shape, want []int64) bool {
 func checkSize(t *scoring.Tensor, elements int64) error {
 	size := int64(t.Datatype.Size())
 	if have := int64(len(t.Data)); have%size != 0 || have/size != elements {
-		return scoring.Errorf(scoring.Invalid, "input %q: %d bytes for shape %s of %s: want %d elements of %d bytes", t.Name, have, formatShape(t.Shape), t.Datatype, elements, size)
+		return scoring.Errorf(scoring.Invalid, "input %q: %d bytes for shape %s of %s: want %d elements of %d bytes", t.Name, have, scoring.FormatShape(t.Shape), t.Datatype, elements, size)
 	}
 	if len(t.Strings) > 0 {
 		return scoring.Errorf(scoring.Invalid, "input %q: strings for a tensor of %s: want numbers", t.Name, t.Datatype)
@@ -132,7 +132,7 @@ func checkBools(t *scoring.Tensor) error {
 // in its strings, and the C API ends them at the first NUL.
 func checkStrings(t *scoring.Tensor, elements int64) error {
 	if have := int64(len(t.Strings)); have != elements {
-		return scoring.Errorf(scoring.Invalid, "input %q: %d strings for shape %s: want %d", t.Name, have, formatShape(t.Shape), elements)
+		return scoring.Errorf(scoring.Invalid, "input %q: %d strings for shape %s: want %d", t.Name, have, scoring.FormatShape(t.Shape), elements)
 	}
 	if len(t.Data) > 0 {
 		return scoring.Errorf(scoring.Invalid, "input %q: numbers for a tensor of BYTES: want strings", t.Name)
@@ -151,29 +151,6 @@ func checkStrings(t *scoring.Tensor, elements int64) error {
 // noScalar is the error for a shape that only an input of unknown rank lets pass.
 func noScalar(t *scoring.Tensor) error {
 	return scoring.Errorf(scoring.Invalid, "input %q: shape [] of %s: want at least one dimension", t.Name, t.Datatype)
-}
-
-// formatShape writes "[-1,3,224,224]", with the end of very long shapes left out, and
-// "any shape" for an unknown rank.
-func formatShape(shape []int64) string {
-	if shape == nil {
-		return "any shape"
-	}
-	const most = 12
-	var b strings.Builder
-	b.WriteByte('[')
-	for i, d := range shape {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if i == most {
-			b.WriteString("...")
-			break
-		}
-		b.WriteString(strconv.FormatInt(d, 10))
-	}
-	b.WriteByte(']')
-	return b.String()
 }
 
 func formatDatatype(d scoring.Datatype) string {

@@ -68,7 +68,7 @@ func listShapes(tensors []scoring.Tensor) string {
 			b.WriteString("...")
 			break
 		}
-		b.WriteString(strconv.Quote(clip(t.Name)) + " " + t.Datatype.String() + " " + formatShape(t.Shape))
+		b.WriteString(strconv.Quote(clip(t.Name)) + " " + t.Datatype.String() + " " + scoring.FormatShape(t.Shape))
 	}
 	return b.String()
 }

@@ -123,7 +123,7 @@ func (sc *scratch) dropUnread() int {
 func (s *Session) misdeclared(fetched int, cause error) error {
 	at := slices.IndexFunc(s.fetches, func(f fetch) bool { return f.data == fetched || f.shape == fetched })
 	o := &s.info.Signature.Outputs[at]
-	return scoring.Errorf(scoring.Internal, "output %q of the model has no dimensions, but its file declares %s: declare the true shape in the model", clip(o.Name), formatShape(o.Shape)).WithCause(cause)
+	return scoring.Errorf(scoring.Internal, "output %q of the model has no dimensions, but its file declares %s: declare the true shape in the model", clip(o.Name), scoring.FormatShape(o.Shape)).WithCause(cause)
 }
 
 // release frees what the library holds, also after a failure half-way.

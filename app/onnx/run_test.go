@@ -40,11 +40,11 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	for d := scoring.Bool; d <= scoring.Bytes; d++ {
 		for _, declared := range [][]int64{{-1, 2}, {3, 2}, {-1}, {}, nil} {
-			t.Run(fmt.Sprintf("%s/%s", d, formatShape(declared)), func(t *testing.T) {
+			if len(declared) == 0 && declared != nil && !scalars[d] {
+				continue // refused at load: see TestLoadRefusals
+			}
+			t.Run(fmt.Sprintf("%s/%s", d, scoring.FormatShape(declared)), func(t *testing.T) {
 				t.Parallel()
-				if len(declared) == 0 && declared != nil && !scalars[d] {
-					t.Skip("refused at load: see TestLoadRefusals")
-				}
 				s := load(t, onnxtest.Identity(d, declared))
 				for _, given := range [][]int64{{3, 2}, {0, 2}, {1, 2}, {5}, {0}, {1, 1, 2, 1}, {}} {
 					if !shapeFits(given, declared) || len(given) == 0 && !scalars[d] {

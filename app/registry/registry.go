@@ -199,7 +199,7 @@ func (r *Registry) findLocked(ref scoring.ModelRef) (*Status, error) {
 	if number == 0 {
 		label := cmp.Or(ref.Label, scoring.LabelLive)
 		if label != scoring.LabelLive {
-			return nil, scoring.Errorf(scoring.NotFound, "model %q has no label %q", ref.Name, label)
+			return nil, scoring.Errorf(scoring.NotFound, "model %q has no label %q: GET /v1/models/%s lists its labels", ref.Name, label, ref.Name)
 		}
 		number = live(versions)
 	}

@@ -73,7 +73,7 @@ func TestUseFindsTheVersion(t *testing.T) {
 		{"model that is loading", scoring.ModelRef{Name: "new"}, 0, "Unavailable: model new@1 is loading"},
 		{"unknown model", scoring.ModelRef{Name: "x"}, 0, `NotFound: model "x" does not exist: GET /v1/models lists the models`},
 		{"unknown version", scoring.ModelRef{Name: "m", Version: 9}, 0, `NotFound: model "m" has no version 9: GET /v1/models/m lists its versions`},
-		{"unknown label", scoring.ModelRef{Name: "m", Label: "canary"}, 0, `NotFound: model "m" has no label "canary"`},
+		{"unknown label", scoring.ModelRef{Name: "m", Label: "canary"}, 0, `NotFound: model "m" has no label "canary": GET /v1/models/m lists its labels`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package scoring
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // Datatype is an element type of the Open Inference Protocol.
 type Datatype uint8
@@ -75,6 +79,29 @@ func Elements(shape []int64) (int64, bool) {
 		n *= d
 	}
 	return n, true
+}
+
+// FormatShape writes a shape for people, such as "[-1,3,224,224]", with the end of a very
+// long one left out; nil, a rank that is not known, is "any shape".
+func FormatShape(shape []int64) string {
+	if shape == nil {
+		return "any shape"
+	}
+	const most = 12
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, d := range shape {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if i == most {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(strconv.FormatInt(d, 10))
+	}
+	b.WriteByte(']')
+	return b.String()
 }
 
 // TensorSpec describes an input or output of a model.

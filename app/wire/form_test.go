@@ -109,7 +109,7 @@ func TestDecodeFormRefuses(t *testing.T) {
 		{"quoted-printable", []part{{field, "", "quoted-printable", "a=20b"}}, scoring.UnsupportedMedia, `form part "text": content-transfer-encoding "quoted-printable" is not supported: send the data as it is`},
 		{"broken parameters", []part{a, named("top_k=2")}, scoring.Invalid, `"parameters" is not valid JSON: invalid character 'o' in literal true (expecting 'r') at offset 2`},
 		{"parameters cut off", []part{a, named(`{"top_k"`)}, scoring.Invalid, `"parameters" is not valid JSON: it ends before the value does`},
-		{"unknown parameter", []part{a, named(`{"k": 1}`)}, scoring.Invalid, `"parameters" is not valid: unknown field "k"`},
+		{"unknown parameter", []part{a, named(`{"k": 1}`)}, scoring.Invalid, `"parameters": unknown key "k": want top_k`},
 		{"parameter twice", []part{a, named(`{"top_k": 1, "top_k": 2}`)}, scoring.Invalid, `"parameters" has the key "top_k" twice in one object: want it once`},
 	}
 	for _, test := range tests {

@@ -51,7 +51,7 @@ func DecodeInfer(body []byte) (scoring.InferRequest, InferOptions, error) {
 	}
 	var b inferBody
 	if err := json.Unmarshal(body, &b); err != nil {
-		return req, opts, jsonError("the body", err)
+		return req, opts, jsonError("the body", err, "")
 	}
 	if len(b.Inputs) == 0 {
 		return req, opts, scoring.Errorf(scoring.Invalid, `"inputs" is missing or empty: want {"inputs": [{"name", "shape", "datatype", "data"}]}`)
@@ -121,14 +121,14 @@ func decodeTensor(in inputBody) (scoring.Tensor, error) {
 	}
 	want, ok := scoring.Elements(in.Shape)
 	if !ok {
-		return t, scoring.Errorf(scoring.Invalid, "input %q: shape %v: want dimensions of 0 or more, and a product that fits 64 bits", name, in.Shape)
+		return t, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(in.Shape))
 	}
 	got, err := decodeData(&t, in.Data)
 	if err != nil {
 		return t, err
 	}
 	if got != want {
-		return t, scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %v wants %d", name, got, in.Shape, want)
+		return t, scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", name, got, scoring.FormatShape(in.Shape), want)
 	}
 	return t, nil
 }

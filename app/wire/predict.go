@@ -118,7 +118,7 @@ func decodeJSON(body []byte, limits Limits) (scoring.PredictRequest, error) {
 	}
 	var b predictBody
 	if err := strict(body, &b); err != nil {
-		return req, jsonError("the body", err)
+		return req, jsonError("the body", err, "instances, parameters and id")
 	}
 	if b.Instances == nil {
 		if b.Inputs != nil {
@@ -238,7 +238,7 @@ func DecodeParameters(raw json.RawMessage) (scoring.Parameters, error) {
 	}
 	var b parametersBody
 	if err := strict(raw, &b); err != nil {
-		return scoring.Parameters{}, jsonError(`"parameters"`, err)
+		return scoring.Parameters{}, jsonError(`"parameters"`, err, "top_k")
 	}
 	if b.TopK == nil {
 		return scoring.Parameters{}, nil
@@ -268,13 +268,18 @@ func strict(data []byte, into any) error {
 }
 
 // jsonError gives encoding/json's errors a public form, with the place where it knows it.
-func jsonError(where string, err error) error {
+// keys lists the keys that there are, for bodies that may have no others.
+func jsonError(where string, err error, keys string) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
+	const cut = "unexpected end of JSON input"
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return scoring.Errorf(scoring.Invalid, "%s: unknown key %s: want %s", where, clip(key), keys)
+	}
 	switch {
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax) && syntax.Error() != cut:
 		return scoring.Errorf(scoring.Invalid, "%s is not valid JSON: %s at offset %d", where, syntax, syntax.Offset)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case syntax != nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return scoring.Errorf(scoring.Invalid, "%s is not valid JSON: it ends before the value does", where)
 	case errors.As(err, &kind) && kind.Field != "":
 		return scoring.Errorf(scoring.Invalid, "%s: %q is a JSON %s: want %s", where, kind.Field, clip(kind.Value), jsonKind(kind.Type.Kind().String()))

@@ -158,7 +158,7 @@ func (e *exchange) refused(t *testing.T) {
 		"bad subject":     {map[string]any{"subject": imageModel + "/99", "data": ask}, "Invalid", `subject: model reference "image-classification/99": want "model", "model/versions/N" or "model/labels/L"`},
 		"no subject":      {map[string]any{"data": ask}, "Invalid", `the event has no subject: want "MODEL", "MODEL/versions/N" or "MODEL/labels/L"`},
 		"no data":         {map[string]any{"subject": imageModel}, "Invalid", "the event has neither data nor data_base64"},
-		"wrong data":      {map[string]any{"subject": imageModel, "data": map[string]any{"instance": "x"}}, "Invalid", `data: the body is not valid: unknown field "instance"`},
+		"wrong data":      {map[string]any{"subject": imageModel, "data": map[string]any{"instance": "x"}}, "Invalid", `data: the body: unknown key "instance": want instances, parameters and id`},
 		"text to the image model": {
 			map[string]any{"subject": imageModel, "data": ask},
 			"Invalid",

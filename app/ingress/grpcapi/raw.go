@@ -22,7 +22,7 @@ func decodeRaw(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTe
 	size := int64(t.Datatype.Size())
 	// Divided, because the product of elements and size could overflow.
 	if have := int64(len(data)); have%size != 0 || have/size != elements {
-		return scoring.Errorf(scoring.Invalid, "input %q has %d bytes of raw contents, its shape %s of %s wants %d values of %d bytes", clip(t.Name), have, formatShape(t.Shape), t.Datatype, elements, size)
+		return scoring.Errorf(scoring.Invalid, "input %q has %d bytes of raw contents, its shape %s of %s wants %d values of %d bytes", clip(t.Name), have, scoring.FormatShape(t.Shape), t.Datatype, elements, size)
 	}
 	if t.Datatype == scoring.Bool {
 		for i, b := range data {
@@ -50,7 +50,7 @@ func decodeRawBytes(t *scoring.Tensor, data []byte, elements int64) error {
 			return scoring.Errorf(scoring.Invalid, "input %q: value %d says that it is %d bytes long, and %d are left", clip(t.Name), len(t.Strings), size, len(rest))
 		}
 		if int64(len(t.Strings)) == elements {
-			return scoring.Errorf(scoring.Invalid, "input %q has more values than the %d that its shape %s wants", clip(t.Name), elements, formatShape(t.Shape))
+			return scoring.Errorf(scoring.Invalid, "input %q has more values than the %d that its shape %s wants", clip(t.Name), elements, scoring.FormatShape(t.Shape))
 		}
 		t.Strings = append(t.Strings, rest[:size:size])
 		at += lengthSize + int(size)

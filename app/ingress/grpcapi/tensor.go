@@ -1,9 +1,6 @@
 package grpcapi
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -57,7 +54,7 @@ func decodeHead(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputT
 	}
 	elements, ok := scoring.Elements(t.Shape)
 	if !ok {
-		return 0, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, formatShape(t.Shape))
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(t.Shape))
 	}
 	if t.Shape == nil {
 		// A message cannot tell a missing shape from a scalar's; below, nil is no shape.
@@ -68,19 +65,5 @@ func decodeHead(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputT
 
 // countError says that a tensor has another number of elements than its shape.
 func countError(t *scoring.Tensor, got int, want int64) error {
-	return scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", clip(t.Name), got, formatShape(t.Shape), want)
-}
-
-// formatShape writes "[1,3,224,224]".
-func formatShape(shape []int64) string {
-	var b strings.Builder
-	b.WriteByte('[')
-	for i, d := range shape {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.FormatInt(d, 10))
-	}
-	b.WriteByte(']')
-	return b.String()
+	return scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", clip(t.Name), got, scoring.FormatShape(t.Shape), want)
 }

@@ -79,10 +79,12 @@ func (h *Handler) bodyError(r *http.Request, err error) error {
 		return h.tooLarge("more than that")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return scoring.Errorf(scoring.Expired, "the body did not arrive within %s", h.config.ReadTimeout).WithCause(err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return scoring.Errorf(scoring.Invalid, "the body is cut off: fewer bytes arrived than were announced").WithCause(err)
 	case r.Context().Err() != nil:
 		return scoring.AsError(r.Context().Err())
 	default:
-		return scoring.Errorf(scoring.Invalid, "the body is cut off: fewer bytes arrived than were announced").WithCause(err)
+		return scoring.Errorf(scoring.Invalid, "the body could not be read: it is damaged, or its encoding is").WithCause(err)
 	}
 }
 
