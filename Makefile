@@ -24,6 +24,9 @@ FUZZTIME ?= 20s
 # The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
 GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 15m
 
+# Tests that run programs are run anew each time: Go would remember their results, and does not see that a program changed.
+ANEW := -count=1
+
 # Where the tests find what the set-up fetched.
 TESTS := test unit race e2e fuzz
 $(TESTS): export ONDA_ONNXRUNTIME_LIBRARY := $(LOCAL)/onnxruntime/$(ONNXRUNTIME_VERSION)/$(LIBRARY)
@@ -58,7 +61,7 @@ stop: ## Stop what `make run` started in another terminal
 .PHONY: test
 test: ## Run every test: unit and end to end, with the race detector
 	@$(SETUP) test app
-	$(GO_TEST) -race $(ARGS) ./...
+	$(GO_TEST) -race $(ANEW) $(ARGS) ./...
 
 .PHONY: unit
 unit: ## Run the unit tests without the race detector, for a quick answer (PACKAGES=, ARGS=)
@@ -73,7 +76,7 @@ race: ## Run the unit tests with the race detector (PACKAGES=, ARGS=)
 .PHONY: e2e
 e2e: ## Run the end-to-end tests against a real Dapr sidecar (ARGS=)
 	@$(SETUP) test app
-	$(GO_TEST) $(ARGS) ./tests/...
+	$(GO_TEST) $(ANEW) $(ARGS) ./tests/...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)

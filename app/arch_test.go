@@ -60,8 +60,8 @@ var ours = map[string][]string{
 	"app/registry":        {"app/scoring", "app/pipeline", "app/artifact"},
 	"app/engine":          {"app/scoring", "app/registry"},
 	"app/telemetry":       {"app/scoring", "app/admit"},
-	"app/ingress/httpapi": {"app/scoring", "app/wire", "app/registry"},
-	"app/ingress/grpcapi": {"app/scoring", "app/registry", "app/ingress/inferencepb"},
+	"app/ingress/httpapi": {"app/scoring", "app/admit", "app/wire", "app/registry"},
+	"app/ingress/grpcapi": {"app/scoring", "app/admit", "app/registry", "app/ingress/inferencepb"},
 	"app/ingress/events":  {"app/scoring", "app/wire"},
 	"app/portal":          {},
 }

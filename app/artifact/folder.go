@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -64,6 +65,9 @@ func Scan(models string) ([]Ref, error) {
 	}
 	var refs []Ref
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue // hidden: what editors, version control and Kubernetes' mounts leave
+		}
 		versions, err := scanModel(models, entry.Name())
 		if err != nil {
 			return nil, err

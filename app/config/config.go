@@ -3,9 +3,11 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,7 +54,7 @@ type Config struct {
 	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
 	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
 	DaprGRPCPort     int           `envconfig:"DAPR_GRPC_PORT" desc:"gRPC port of the sidecar; set by Dapr"`
-	DaprGRPCEndpoint string        `envconfig:"DAPR_GRPC_ENDPOINT" desc:"gRPC address of the sidecar where it is not on this host"`
+	DaprGRPCEndpoint string        `envconfig:"DAPR_GRPC_ENDPOINT" desc:"gRPC address of the sidecar where it is not on this host: host:port, or https://host:port for TLS"`
 	DaprHTTPPort     int           `envconfig:"DAPR_HTTP_PORT" desc:"HTTP port of the sidecar; set by Dapr"`
 	DaprHTTPEndpoint string        `envconfig:"DAPR_HTTP_ENDPOINT" desc:"HTTP address of the sidecar where it is not on this host"`
 	DaprAPIToken     Secret        `envconfig:"DAPR_API_TOKEN" desc:"token that Onda shows to its sidecar"`
@@ -111,12 +113,29 @@ func (c Config) UseDapr() bool {
 	return c.Dapr == "on" || c.Dapr == "auto" && (c.DaprGRPCPort != 0 || c.DaprGRPCEndpoint != "")
 }
 
-// SidecarGRPC is the address of the sidecar's gRPC API.
-func (c Config) SidecarGRPC() string {
-	if c.DaprGRPCEndpoint != "" {
-		return c.DaprGRPCEndpoint
+// SidecarGRPC is the address of the sidecar's gRPC API, and whether it speaks TLS.
+func (c Config) SidecarGRPC() (address string, tls bool) {
+	if address, tls, ok := endpoint(c.DaprGRPCEndpoint); ok {
+		return address, tls
 	}
-	return fmt.Sprintf("127.0.0.1:%d", orDefault(c.DaprGRPCPort, 50001))
+	return fmt.Sprintf("127.0.0.1:%d", orDefault(c.DaprGRPCPort, 50001)), false
+}
+
+// endpoint reads an address as Dapr has it: "host:port", or a URL whose scheme https, or
+// whose query tls=true, asks for TLS. A URL without port means 443.
+func endpoint(value string) (address string, tls, ok bool) {
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Hostname() == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", false, false
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	return net.JoinHostPort(u.Hostname(), port), u.Scheme == "https" || u.Query().Get("tls") == "true", true
 }
 
 // SidecarHTTP is the base URL of the sidecar's HTTP API.
@@ -175,7 +194,8 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_INTRA_OP_THREADS", checkAtLeast(c.IntraOpThreads, 0)},
 		{"ONDA_MAX_CONCURRENCY", checkAtLeast(c.MaxConcurrency, 0)},
 		{"ONDA_MAX_QUEUE", checkAtLeast(c.MaxQueue, 0)},
-		{"ONDA_MAX_BODY", checkAtLeast(int(c.MaxBody), 1)},
+		{"ONDA_MAX_BODY", cmp.Or(checkAtLeast(int(c.MaxBody), 1), checkMaxBody(c.MaxBody))},
+		{"DAPR_GRPC_ENDPOINT", checkEndpoint(c.DaprGRPCEndpoint)},
 		{"ONDA_MAX_INSTANCES", checkAtLeast(c.MaxInstances, 1)},
 		{"ONDA_MAX_PIXELS", checkAtLeast(c.MaxPixels, 1)},
 		{"ONDA_MAX_TEXT", checkAtLeast(int(c.MaxText), 1)},
@@ -286,6 +306,27 @@ func checkAtLeast(value, least int) string {
 		return ""
 	}
 	return fmt.Sprintf("=%d: want at least %d", value, least)
+}
+
+// maxMaxBody is what a message between Onda and its sidecar may have: with a larger body
+// a result could not get out.
+const maxMaxBody Size = 64 << 20
+
+func checkMaxBody(value Size) string {
+	if value <= maxMaxBody {
+		return ""
+	}
+	return fmt.Sprintf("want at most %s", maxMaxBody)
+}
+
+func checkEndpoint(value string) string {
+	if value == "" {
+		return ""
+	}
+	if _, _, ok := endpoint(value); ok {
+		return ""
+	}
+	return `want "host:port", "http://host:port" or "https://host:port"`
 }
 
 func checkDuration(value, least time.Duration) string {

@@ -276,11 +276,36 @@ func TestSidecar(t *testing.T) {
 			if got := test.cfg.UseDapr(); got != test.use {
 				t.Errorf("UseDapr: got %v, want %v", got, test.use)
 			}
-			if got := test.cfg.SidecarGRPC(); got != test.grpc {
-				t.Errorf("SidecarGRPC: got %q, want %q", got, test.grpc)
+			if got, tls := test.cfg.SidecarGRPC(); got != test.grpc || tls {
+				t.Errorf("SidecarGRPC: got %q with TLS %v, want %q without", got, tls, test.grpc)
 			}
 			if got := test.cfg.SidecarHTTP(); got != test.http {
 				t.Errorf("SidecarHTTP: got %q, want %q", got, test.http)
+			}
+		})
+	}
+}
+
+// TestEndpointForms reads addresses as Dapr's own clients do.
+func TestEndpointForms(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		endpoint, address string
+		tls               bool
+	}{
+		{"sidecar:443", "sidecar:443", false},
+		{"http://127.0.0.1:50001", "127.0.0.1:50001", false},
+		{"https://dapr.example:4443", "dapr.example:4443", true},
+		{"https://dapr.example", "dapr.example:443", true},
+		{"dapr.example:443?tls=true", "dapr.example:443", true},
+		{"[::1]:50001", "[::1]:50001", false},
+	}
+	for _, test := range tests {
+		t.Run(test.endpoint, func(t *testing.T) {
+			t.Parallel()
+			address, tls := config.Config{DaprGRPCEndpoint: test.endpoint}.SidecarGRPC()
+			if address != test.address || tls != test.tls {
+				t.Errorf("got %q with TLS %v, want %q with %v", address, tls, test.address, test.tls)
 			}
 		})
 	}

@@ -24,6 +24,8 @@ type Gate interface {
 
 // Models leases versions: see registry.Registry, which implements it.
 type Models interface {
+	// Check says whether Use would find a version now.
+	Check(ref scoring.ModelRef) error
 	// Use calls fn with the version that ref names.
 	Use(ref scoring.ModelRef, fn func(*registry.Version) error) error
 }
@@ -112,6 +114,11 @@ func (e *Engine) score(ctx context.Context, ref scoring.ModelRef, rows int, timi
 		}
 		e.observer.Scored(*id, rows, *timing, err)
 	}()
+	// A request for what is not there must not wait for its answer, nor take a place from
+	// others, nor hear that it should try again.
+	if err := e.models.Check(ref); err != nil {
+		return err
+	}
 	watch := stopwatch(time.Now())
 	leave, err := e.gate.Enter(ctx, rows)
 	timing.Queue = watch.lap()
@@ -130,7 +137,7 @@ func (e *Engine) score(ctx context.Context, ref scoring.ModelRef, rows int, timi
 func (e *Engine) caught(p any) error {
 	e.observer.Panicked()
 	e.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while scoring")
-	return scoring.Errorf(scoring.Internal, "internal error: the request was not answered; the server's log has the details")
+	return scoring.InternalError(nil)
 }
 
 // idOr makes an id for a request that has none. Version 7 ids sort by time.

@@ -276,8 +276,12 @@ func TestFailures(t *testing.T) {
 			if got := r.observer.ids[0].Name; got != tt.id {
 				t.Errorf("observed model %q, want %q", got, tt.id)
 			}
-			if entered := slices.Contains(r.journal.steps, "leave"); entered != (tt.code != scoring.Overloaded) {
+			entered, left := slices.Contains(r.journal.steps, "enter 1"), slices.Contains(r.journal.steps, "leave")
+			if refused := tt.code == scoring.Overloaded; left != (entered && !refused) {
 				t.Errorf("steps %q: a place that was taken must be given back", r.journal.steps)
+			}
+			if unknown := tt.code == scoring.NotFound; unknown && entered {
+				t.Errorf("steps %q: a request for an unknown model must not queue", r.journal.steps)
 			}
 		})
 	}

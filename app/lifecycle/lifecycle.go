@@ -6,10 +6,11 @@
 // An app that waited for its sidecar before listening would wait for ever, because the
 // sidecar waits for the app.
 //
-// Stop: health says no, so that Dapr stops subscriptions and load balancers look
-// elsewhere; after a moment the listener closes, and connections that are open end with
-// their next answer; what was accepted is finished; then everything is freed. No caller
-// meets a connection that closes under its request.
+// Stop: health says no, so that load balancers look elsewhere, and Dapr stops deliveries
+// once its own probes have noticed; after ONDA_DRAIN_DELAY the listener closes, and
+// connections that are open end with their next answer; what was accepted is finished;
+// then everything is freed. An event that meets the closed listener goes back to the
+// broker by the subscription's retries.
 package lifecycle
 
 import (
@@ -45,6 +46,8 @@ type App struct {
 	sidecar  *sidecar.Client // nil where Onda runs without one
 	draining atomic.Bool     // health says no
 	closing  atomic.Bool     // the listener is closed, connections end with their next answer
+	// lastRequest is when the last request over HTTP began, in nanoseconds of Unix time.
+	lastRequest atomic.Int64
 	// abandoned says that a model is still being loaded: ONNX Runtime is in use then.
 	abandoned bool
 
@@ -64,6 +67,7 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
 		registry: registry.New(),
 	}
 	a.metrics.Gate(a.gate.Stats)
+	a.metrics.Models(a.eachVersion)
 	var err error
 	if a.runtime, err = onnx.Open(cfg.LibraryPath()); err != nil {
 		return nil, fmt.Errorf("%w (ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)", err)
@@ -74,8 +78,9 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
 	if !cfg.UseDapr() {
 		return a, nil
 	}
+	address, encrypted := cfg.SidecarGRPC()
 	a.sidecar, err = sidecar.New(sidecar.Config{
-		GRPCAddress: cfg.SidecarGRPC(), HTTPAddress: cfg.SidecarHTTP(), APIToken: cfg.DaprAPIToken.Reveal(),
+		GRPCAddress: address, TLS: encrypted, HTTPAddress: cfg.SidecarHTTP(), APIToken: cfg.DaprAPIToken.Reveal(),
 		StateStore: cfg.StateStore, PubSub: cfg.PubSub,
 	})
 	if err != nil {
@@ -147,16 +152,20 @@ func (a *App) startOrAbandon(ctx context.Context) error {
 	}
 }
 
+// eachVersion tells the metrics which versions answer.
+func (a *App) eachVersion(yield func(name string, version int64, ready bool)) {
+	for _, m := range a.registry.Models() {
+		for _, s := range m.Versions {
+			yield(m.Name, s.Ref.Version, s.State == registry.Available)
+		}
+	}
+}
+
 // start loads the models and records them.
 func (a *App) start(ctx context.Context) error {
 	begin := time.Now()
 	if err := a.loader().LoadAll(ctx, a.registry, a.config.ModelsDir); err != nil {
 		return stopped(ctx, err)
-	}
-	for _, m := range a.registry.Models() {
-		for _, s := range m.Versions {
-			a.metrics.ModelReady(m.Name, s.Ref.Version, s.State == registry.Available)
-		}
 	}
 	a.log.Info().Bool("ready", a.registry.Ready()).Dur("took_ms", time.Since(begin)).Msg("models loaded")
 	if a.sidecar == nil {
@@ -209,7 +218,7 @@ func (a *App) stop(ctx context.Context, server, metrics *http.Server) error {
 		errs = append(errs, fmt.Errorf("close the listener: %w", err))
 	}
 	a.closing.Store(true)
-	time.Sleep(linger)
+	a.waitUntilQuiet()
 	ctx, cancel := context.WithTimeout(ctx, a.config.ShutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
@@ -228,6 +237,22 @@ func (a *App) stop(ctx context.Context, server, metrics *http.Server) error {
 		errs = append(errs, errors.Join(err, metrics.Close()))
 	}
 	return errors.Join(errs...)
+}
+
+// waitUntilQuiet waits until callers have stopped using the connections that are open.
+func (a *App) waitUntilQuiet() {
+	begin := time.Now()
+	for time.Since(begin) < quietPatience {
+		last := time.Unix(0, a.lastRequest.Load())
+		if last.Before(begin) {
+			last = begin
+		}
+		rest := quiet - time.Since(last)
+		if rest <= 0 {
+			return
+		}
+		time.Sleep(rest)
+	}
 }
 
 // free gives back what New took. Sessions are closed by then.

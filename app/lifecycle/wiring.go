@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/ingress/grpcapi"
@@ -20,15 +21,23 @@ import (
 const (
 	// headerTimeout bounds the time that a request's headers may take to arrive.
 	headerTimeout = 10 * time.Second
+	// answerTimeout bounds the time that a caller may take to read its answer, beyond the
+	// time for its request and for the scoring.
+	answerTimeout = 30 * time.Second
+	// concurrentBodies is how many bodies of the largest size may be in memory at once.
+	concurrentBodies = 8
 	// idleTimeout ends connections that nobody uses. It is longer than the sidecar
 	// keeps its own, so that the sidecar is who closes first and no request meets a
 	// connection that is about to go.
 	idleTimeout = 3 * time.Minute
 	// drainPatience bounds the wait for a moment without new connections.
 	drainPatience = time.Second
-	// linger is how long open connections have, after the listener closed, to send one
-	// more request and learn with its answer that they are to close.
-	linger = 250 * time.Millisecond
+	// quiet is how long no request must have come, after the listener closed, before idle
+	// connections are closed. A connection that is in use learns with its next answer
+	// that it is to end; one that is closed before that loses the request on its way.
+	quiet = 500 * time.Millisecond
+	// quietPatience bounds the wait for that.
+	quietPatience = 5 * time.Second
 	// maxHeader bounds the headers of a request, in bytes.
 	maxHeader = 64 << 10
 )
@@ -43,6 +52,7 @@ func (a *App) server() *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
+		WriteTimeout:      a.config.ReadTimeout + a.config.Timeout + answerTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          a.serverLog(),
 	}
@@ -56,6 +66,7 @@ func (a *App) serverLog() *log.Logger {
 // doors makes the handler of the one listener.
 func (a *App) doors() http.Handler {
 	scorer := engine.New(a.gate, a.registry, a.metrics, a.log)
+	bodies := admit.NewBytes(concurrentBodies * int64(a.config.MaxBody))
 	web := httpapi.New(httpapi.Config{
 		ServerName:    a.config.ServerName,
 		ServerVersion: a.version,
@@ -64,7 +75,7 @@ func (a *App) doors() http.Handler {
 		Timeout:       a.config.Timeout,
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
-	}, a.parts(scorer))
+	}, a.parts(scorer, bodies))
 	rpc := grpcapi.New(grpcapi.Config{
 		ServerName:    a.config.ServerName,
 		ServerVersion: a.version,
@@ -73,13 +84,14 @@ func (a *App) doors() http.Handler {
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
 	}, grpcapi.Parts{
-		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load,
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			rpc.ServeHTTP(w, r)
 			return
 		}
+		a.lastRequest.Store(time.Now().UnixNano())
 		if a.closing.Load() && r.ProtoMajor == 1 {
 			// The caller's next connection is refused, or goes to another replica,
 			// instead of a request that meets a connection that is being closed.
@@ -90,9 +102,9 @@ func (a *App) doors() http.Handler {
 }
 
 // parts gives the HTTP door what it needs. Interfaces stay nil where there is no sidecar.
-func (a *App) parts(scorer *engine.Engine) httpapi.Parts {
+func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	parts := httpapi.Parts{
-		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load,
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
 	}
 	if a.sidecar == nil {
 		return parts

@@ -39,6 +39,9 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 			return err
 		}
 		v, err := l.Load(ctx, ref)
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err() // it is us who stop, the version may be well
+		}
 		if err != nil {
 			l.Log.Error().Err(err).Str("model", ref.Name).Int64("version", ref.Version).Msg("model could not be loaded")
 			r.Fail(ref, err)
@@ -102,16 +105,19 @@ func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Sess
 func (v *Version) warmUp(ctx context.Context, rows int) error {
 	var inputs []scoring.Tensor
 	for _, spec := range v.Session.Signature().Inputs {
-		inputs = append(inputs, zeros(spec, rows))
+		t, err := zeros(spec, rows)
+		if err != nil {
+			return err
+		}
+		inputs = append(inputs, t)
 	}
 	_, err := v.Session.Run(ctx, inputs, nil)
 	return err
 }
 
 // zeros makes a tensor of zeros, or of empty strings, for spec.
-func zeros(spec scoring.TensorSpec, rows int) scoring.Tensor {
+func zeros(spec scoring.TensorSpec, rows int) (scoring.Tensor, error) {
 	t := scoring.Tensor{Name: spec.Name, Datatype: spec.Datatype, Shape: make([]int64, len(spec.Shape))}
-	n := int64(1)
 	for i, d := range spec.Shape {
 		switch {
 		case d >= 0:
@@ -121,12 +127,18 @@ func zeros(spec scoring.TensorSpec, rows int) scoring.Tensor {
 		default:
 			t.Shape[i] = 1
 		}
-		n *= t.Shape[i]
+	}
+	n, ok := scoring.Elements(t.Shape)
+	if !ok || n > maxWarmUp {
+		return t, fmt.Errorf("input %q of shape %s is too large to warm up with: leave warm_up out", spec.Name, scoring.FormatShape(t.Shape))
 	}
 	if spec.Datatype == scoring.Bytes {
 		t.Strings = make([][]byte, n)
 	} else {
 		t.Data = make([]byte, n*int64(spec.Datatype.Size()))
 	}
-	return t
+	return t, nil
 }
+
+// maxWarmUp bounds the elements of a warm-up's input: half a gigabyte of numbers.
+const maxWarmUp = 1 << 26

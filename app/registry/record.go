@@ -142,6 +142,9 @@ func (w Recorder) merge(old []byte, m Model) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if record.Versions == nil {
+		record.Versions = map[string]VersionRecord{}
+	}
 	record.Labels = m.Labels
 	for _, s := range m.Versions {
 		if s.State != Available {

@@ -168,11 +168,30 @@ func (r *Registry) Use(ref scoring.ModelRef, fn func(*Version) error) error {
 	return fn(v)
 }
 
+// Check says whether [Registry.Use] would find a version that ref names, now. The error
+// is the one that Use would give.
+func (r *Registry) Check(ref scoring.ModelRef) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, err := r.usableLocked(ref)
+	return err
+}
+
 // lease finds the version and counts a lease. Counting under the lock means that
 // whoever removes the version afterwards waits for this lease too.
 func (r *Registry) lease(ref scoring.ModelRef) (*Version, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	v, err := r.usableLocked(ref)
+	if err != nil {
+		return nil, err
+	}
+	v.leases.Add(1)
+	return v, nil
+}
+
+// usableLocked finds the version and says why it cannot be used where it cannot.
+func (r *Registry) usableLocked(ref scoring.ModelRef) (*Version, error) {
 	s, err := r.findLocked(ref)
 	if err != nil {
 		return nil, err
@@ -183,11 +202,14 @@ func (r *Registry) lease(ref scoring.ModelRef) (*Version, error) {
 	case s.State == Loading:
 		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
 	case s.State == Failed:
-		return nil, scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version)
+		return nil, scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version).WithRetryAfter(failedRetry)
 	}
-	s.Version.leases.Add(1)
 	return s.Version, nil
 }
+
+// failedRetry is when a caller may ask again for a version that could not be loaded: not
+// before somebody has mended it.
+const failedRetry = time.Minute
 
 // findLocked resolves ref to a version that exists.
 func (r *Registry) findLocked(ref scoring.ModelRef) (*Status, error) {

@@ -51,8 +51,11 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// internalText gives nothing away: what failed inside is for the log.
-const internalText = "internal error: the request was not answered; the server's log has the details"
+// InternalError makes the [Internal] error for a cause that is the log's business alone:
+// its public text gives nothing away.
+func InternalError(cause error) *Error {
+	return Errorf(Internal, "internal error: the request was not answered; the server's log has the details").WithCause(cause)
+}
 
 // AsError finds the [Error] in err's chain. An ended context becomes [Expired] or
 // [Canceled]; any other error becomes [Internal] with a text that gives nothing away.
@@ -67,13 +70,13 @@ func AsError(err error) *Error {
 		return e
 	case found:
 		// A nil *Error in an error is a defect of ours, and neither success nor a reason to panic.
-		return Errorf(Internal, internalText)
+		return InternalError(nil)
 	case errors.Is(err, context.DeadlineExceeded):
 		return Errorf(Expired, "the request's time budget was spent before there was an answer").WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return Errorf(Canceled, "the caller closed the request before there was an answer").WithCause(err)
 	default:
-		return Errorf(Internal, internalText).WithCause(err)
+		return InternalError(err)
 	}
 }
 

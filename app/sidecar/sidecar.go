@@ -4,6 +4,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -27,6 +29,8 @@ const maxMessage = 64 << 20
 type Config struct {
 	// GRPCAddress of the sidecar's API, "host:port".
 	GRPCAddress string
+	// TLS says that the gRPC API speaks TLS, as one that is not on this host should.
+	TLS bool
 	// HTTPAddress is the base URL of the sidecar's HTTP API.
 	HTTPAddress string
 	// APIToken is shown on every call; "" for none.
@@ -51,7 +55,7 @@ type Client struct {
 func New(config Config) (*Client, error) {
 	silence()
 	conn, err := grpc.NewClient(config.GRPCAddress,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), // the sidecar is on loopback, or in the same pod
+		grpc.WithTransportCredentials(transport(config.TLS)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(withToken(config.APIToken)),
 	)
@@ -70,6 +74,15 @@ func New(config Config) (*Client, error) {
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return c.conn.Close()
+}
+
+// transport encrypts where the sidecar is elsewhere; on loopback, or in the same pod,
+// there is nobody to hide from.
+func transport(encrypted bool) credentials.TransportCredentials {
+	if encrypted {
+		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+	}
+	return insecure.NewCredentials()
 }
 
 // silence stops the SDK from printing to standard output. Its logger is global.
@@ -149,11 +162,16 @@ func (c *Client) Save(ctx context.Context, key string, value []byte, etag string
 }
 
 // Publish sends a CloudEvent in its structured JSON form to a topic. The sidecar passes
-// it on as it is, extensions included.
+// it on as it is, extensions included. An event that is larger than the sidecar takes
+// gives a [scoring.Error] with code TooLarge: it will be too large again.
 func (c *Client) Publish(ctx context.Context, topic string, cloudEvent []byte) error {
 	err := c.dapr.PublishEvent(ctx, c.config.PubSub, topic, cloudEvent, dapr.PublishEventWithContentType("application/cloudevents+json"))
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) == codes.ResourceExhausted:
+		return scoring.Errorf(scoring.TooLarge, "the event of %d bytes is larger than the sidecar takes (its --max-body-size)", len(cloudEvent)).WithCause(err)
+	default:
 		return fmt.Errorf("publish to %q on %q: %w", topic, c.config.PubSub, err)
 	}
-	return nil
 }

@@ -28,7 +28,6 @@ type Metrics struct {
 	rows      *prometheus.CounterVec
 	phases    *prometheus.HistogramVec
 	events    *prometheus.CounterVec
-	models    *prometheus.GaugeVec
 	panics    prometheus.Counter
 }
 
@@ -54,9 +53,6 @@ func NewMetrics(version string) *Metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "onda_events_total", Help: "Scoring events by outcome: scored, dead_letter, retry, and by code.",
 		}, []string{"outcome", "code"}),
-		models: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "onda_model_ready", Help: "1 for a version that answers, 0 for one that could not be loaded.",
-		}, []string{"model", "version"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "onda_panics_total", Help: "Panics caught on the request path. Any is a defect.",
 		}),
@@ -65,7 +61,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.models, m.panics, build,
+	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.panics, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -114,13 +110,31 @@ func (m *Metrics) Event(outcome string, err error) {
 	m.events.WithLabelValues(outcome, codeLabel(err)).Inc()
 }
 
-// ModelReady says whether a version answers.
-func (m *Metrics) ModelReady(name string, version int64, ready bool) {
-	value := 0.0
-	if ready {
-		value = 1
-	}
-	m.models.WithLabelValues(name, strconv.FormatInt(version, 10)).Set(value)
+// Models exports which versions answer, as list says at each scrape. list calls its
+// argument once for every version.
+func (m *Metrics) Models(list func(yield func(name string, version int64, ready bool))) {
+	m.registry.MustRegister(modelCollector(list))
+}
+
+// modelCollector makes the series of the versions at each scrape: what is not there any
+// more then has no series either.
+type modelCollector func(yield func(name string, version int64, ready bool))
+
+var modelReady = prometheus.NewDesc("onda_model_ready",
+	"1 for a version that answers, 0 for one that is loading or could not be loaded.", []string{"model", "version"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c modelCollector) Describe(out chan<- *prometheus.Desc) { out <- modelReady }
+
+// Collect implements prometheus.Collector.
+func (c modelCollector) Collect(out chan<- prometheus.Metric) {
+	c(func(name string, version int64, ready bool) {
+		value := 0.0
+		if ready {
+			value = 1
+		}
+		out <- prometheus.MustNewConstMetric(modelReady, prometheus.GaugeValue, value, name, strconv.FormatInt(version, 10))
+	})
 }
 
 // Panicked counts a panic on the request path.

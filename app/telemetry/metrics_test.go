@@ -120,9 +120,10 @@ func TestEveryCodeIsCounted(t *testing.T) {
 func TestModelReady(t *testing.T) {
 	t.Parallel()
 	m := telemetry.NewMetrics("test")
-	m.ModelReady("faq", 1, true)
-	m.ModelReady("faq", 2, true)
-	m.ModelReady("faq", 2, false)
+	m.Models(func(yield func(string, int64, bool)) {
+		yield("faq", 1, true)
+		yield("faq", 2, false)
+	})
 	want(t, m, `onda_model_ready{model="faq",version="1"} 1`, `onda_model_ready{model="faq",version="2"} 0`)
 }
 

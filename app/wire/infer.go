@@ -18,8 +18,9 @@ type inferBody struct {
 }
 
 type inputBody struct {
-	Name       string                     `json:"name"`
-	Shape      []int64                    `json:"shape"`
+	Name string `json:"name"`
+	// Shape is text until it has been counted: see [decodeShape].
+	Shape      json.RawMessage            `json:"shape"`
 	Datatype   string                     `json:"datatype"`
 	Parameters map[string]json.RawMessage `json:"parameters"`
 	Data       json.RawMessage            `json:"data"`
@@ -97,16 +98,16 @@ func decodeTimeout(raw json.RawMessage) (time.Duration, error) {
 }
 
 func decodeTensor(in inputBody) (scoring.Tensor, error) {
-	t := scoring.Tensor{Name: in.Name, Shape: in.Shape}
+	t := scoring.Tensor{Name: in.Name}
 	name := clip(in.Name)
 	if in.Name == "" {
 		return t, scoring.Errorf(scoring.Invalid, `an input has no "name"`)
 	}
-	if in.Shape == nil {
+	if in.Shape == nil || string(in.Shape) == "null" {
 		return t, scoring.Errorf(scoring.Invalid, `input %q has no "shape"`, name)
 	}
-	if len(in.Shape) > maxDepth {
-		return t, scoring.Errorf(scoring.Invalid, "input %q: shape has %d dimensions: at most %d are allowed", name, len(in.Shape), maxDepth)
+	if err := decodeShape(&t, in.Shape); err != nil {
+		return t, err
 	}
 	datatype, err := scoring.ParseDatatype(in.Datatype)
 	if err != nil {
@@ -119,16 +120,16 @@ func decodeTensor(in inputBody) (scoring.Tensor, error) {
 	if in.Data == nil {
 		return t, scoring.Errorf(scoring.Invalid, `input %q has no "data"`, name)
 	}
-	want, ok := scoring.Elements(in.Shape)
+	want, ok := scoring.Elements(t.Shape)
 	if !ok {
-		return t, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(in.Shape))
+		return t, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(t.Shape))
 	}
-	got, err := decodeData(&t, in.Data)
+	got, err := decodeData(&t, in.Data, want)
 	if err != nil {
 		return t, err
 	}
 	if got != want {
-		return t, scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", name, got, scoring.FormatShape(in.Shape), want)
+		return t, scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", name, got, scoring.FormatShape(t.Shape), want)
 	}
 	return t, nil
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	le "encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +96,36 @@ func TestDecodeInferBytes(t *testing.T) {
 	sameTensor(t, req.Inputs[0], want)
 }
 
+// TestDecodeInferEscapes holds the reading of strings against encoding/json's.
+func TestDecodeInferEscapes(t *testing.T) {
+	t.Parallel()
+	parts := []string{"", "a", "é", "😀", `\"`, `\\`, `\/`, `\b`, `\f`, `\n`, `\r`, `\t`, `\u0000`, `\u001f`, `\u0041`, `\u00e9`, `\u20AC`, `\uffff`, `\ud83d\ude00`, `\uDBFF\uDFFF`, `\\u0041`, `\\\"`}
+	var texts []string
+	for _, a := range parts {
+		for _, b := range parts {
+			texts = append(texts, `"`+a+b+`"`, `"`+b+"x"+a+`"`)
+		}
+	}
+	list := "[" + strings.Join(texts, ",") + "]"
+	var want []string
+	if err := json.Unmarshal([]byte(list), &want); err != nil {
+		t.Fatal(err)
+	}
+	shape, err := json.Marshal([]int{len(want)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _, err := wire.DecodeInfer(input("BYTES", string(shape), list))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range req.Inputs[0].Strings {
+		if string(got) != want[i] {
+			t.Errorf("%s: got %q, want %q", texts[i], got, want[i])
+		}
+	}
+}
+
 func TestDecodeInferShapes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -101,6 +133,8 @@ func TestDecodeInferShapes(t *testing.T) {
 		want              []int64
 		values            []int32
 	}{
+		{"spaces in the shape", "[ 2 ,\n2\t]", "[1, 2, 3, 4]", []int64{2, 2}, []int32{1, 2, 3, 4}},
+		{"a space for a shape", "[ ]", "[7]", []int64{}, []int32{7}},
 		{"flat", "[2, 2]", "[1, 2, 3, 4]", []int64{2, 2}, []int32{1, 2, 3, 4}},
 		{"nested", "[2, 2]", "[[1, 2], [3, 4]]", []int64{2, 2}, []int32{1, 2, 3, 4}},
 		{"no spaces", "[2,2]", "[[1,2],[3,4]]", []int64{2, 2}, []int32{1, 2, 3, 4}},
@@ -216,6 +250,12 @@ func TestDecodeInferRefuses(t *testing.T) {
 		{"shape is a number", one(`"name": "x", "shape": 1, "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON number: want an array`},
 		{"fraction in the shape", one(`"name": "x", "shape": [1.5], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON number 1.5: want a whole number`},
 		{"shape overflows int64", one(`"name": "x", "shape": [9223372036854775808], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON number 9223372036854775808: want a whole number`},
+		{"string in the shape", one(`"name": "x", "shape": [1, "2,3"], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON string: want a whole number`},
+		{"null in the shape", one(`"name": "x", "shape": [null], "datatype": "INT8", "data": []`), `the body: "inputs.shape" is a JSON null: want a whole number`},
+		{"literal in the shape", one(`"name": "x", "shape": [true], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON bool: want a whole number`},
+		{"nested shape", one(`"name": "x", "shape": [[1, 2]], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON array: want a whole number`},
+		{"object in the shape", one(`"name": "x", "shape": [{"a": 1}], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON object: want a whole number`},
+		{"shape is a string", one(`"name": "x", "shape": "[1]", "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON string: want an array`},
 		{"long number in the shape", one(`"name": "x", "shape": [` + strings.Repeat("9", 1000) + `], "datatype": "INT8", "data": [1]`), `the body: "inputs.shape" is a JSON number ` + strings.Repeat("9", 73) + `...: want a whole number`},
 		{"negative dimension", one(`"name": "x", "shape": [-1, 2], "datatype": "INT8", "data": [1, 2]`), `input "x": shape [-1,2]: want dimensions of 0 or more, and a product that fits 64 bits`},
 		{"two negative dimensions", one(`"name": "x", "shape": [-2, -1], "datatype": "INT8", "data": [1, 2]`), `input "x": shape [-2,-1]: want dimensions of 0 or more, and a product that fits 64 bits`},
@@ -223,6 +263,8 @@ func TestDecodeInferRefuses(t *testing.T) {
 		{"too many dimensions", one(`"name": "x", "shape": [1` + strings.Repeat(",1", 32) + `], "datatype": "INT8", "data": [1]`), `input "x": shape has 33 dimensions: at most 32 are allowed`},
 		{"too few", one(`"name": "x", "shape": [2, 2], "datatype": "INT8", "data": [1, 2, 3]`), `input "x" has 3 values, its shape [2,2] wants 4`},
 		{"too many", one(`"name": "x", "shape": [1], "datatype": "BYTES", "data": ["a", "b"]`), `input "x" has 2 values, its shape [1] wants 1`},
+		{"too many numbers", one(`"name": "x", "shape": [2], "datatype": "FP64", "data": [1, 2, 3, 4, 5]`), `input "x" has 5 values, its shape [2] wants 2`},
+		{"too many for an empty shape", one(`"name": "x", "shape": [0], "datatype": "BYTES", "data": ["a", "\n"]`), `input "x" has 2 values, its shape [0] wants 0`},
 		{"huge shape without data", one(`"name": "x", "shape": [1000000000000], "datatype": "FP64", "data": []`), `input "x" has 0 values, its shape [1000000000000] wants 1000000000000`},
 		{"scalar without a value", one(`"name": "x", "shape": [], "datatype": "INT8", "data": []`), `input "x" has 0 values, its shape [] wants 1`},
 		{"binary extension", one(`"name": "x", "shape": [1], "datatype": "INT8", "parameters": {"binary_data_size": 1}`), `input "x": the binary tensor extension is not offered: send "data"`},
@@ -289,6 +331,47 @@ func TestDecodeInferRefusesValues(t *testing.T) {
 			t.Parallel()
 			_, _, err := wire.DecodeInfer(input(test.datatype, "[1]", test.data))
 			refused(t, err, scoring.Invalid, `input "x": "data": `+test.want)
+		})
+	}
+}
+
+// TestDecodeInferAllocatesLittle is not parallel: it measures the memory of the whole
+// process. A body of mebibytes must not become gibibytes on the way to its refusal, nor to
+// an answer.
+func TestDecodeInferAllocatesLittle(t *testing.T) {
+	const size = 4 << 20
+	list := func(item string) string {
+		return "[" + strings.Repeat(item+",", size/(len(item)+1)-1) + item + "]"
+	}
+	count := func(item string) string { return fmt.Sprintf("[%d]", size/(len(item)+1)) }
+	tests := []struct {
+		name string
+		body []byte
+		want string // nothing where it is accepted
+	}{
+		{"shape", input("INT8", list("1"), "[1]"), `input "x": shape has 2097152 dimensions: at most 32 are allowed`},
+		{"empty strings", input("BYTES", count(`""`), list(`""`)), "the body has more than 1048576 strings: split the request"},
+		{"many strings for a small shape", input("BYTES", "[1]", list(`"1234567"`)), `input "x" has 419430 values, its shape [1] wants 1`},
+		{"many escapes for a small shape", input("BYTES", "[1]", list(`"\n\n\n1"`)), `input "x" has 419430 values, its shape [1] wants 1`},
+		{"many strings", input("BYTES", count(`"1234567"`), list(`"1234567"`)), ""},
+		{"many escapes", input("BYTES", count(`"\n\n\n1"`), list(`"\n\n\n1"`)), ""},
+		{"numbers for a small shape", input("FP64", "[1]", list("0")), `input "x" has 2097152 values, its shape [1] wants 1`},
+		{"numbers", input("FP64", count("0"), list("0")), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _, err := wire.DecodeInfer(test.body)
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 6*size {
+				t.Errorf("%d bytes were allocated for a body of %d: want at most 6 times as many", got, len(test.body))
+			} else {
+				t.Logf("%.2f times the body", float64(got)/size)
+			}
+			if test.want == "" && err != nil || test.want != "" && scoring.AsError(err).Message != test.want {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
 		})
 	}
 }

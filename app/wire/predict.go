@@ -193,11 +193,13 @@ func decodeInstance(raw json.RawMessage) (scoring.Instance, error) {
 	return scoring.Instance{}, want
 }
 
+var errLoneSurrogate = errors.New(`the text has half of a surrogate pair (\uD800 to \uDFFF without its partner): it is not valid Unicode`)
+
 // Unquote reads a JSON string as text. encoding/json would turn half of a surrogate pair into
 // U+FFFD without a word, and Onda would then answer another question than the one asked.
 func Unquote(raw json.RawMessage) ([]byte, error) {
 	if loneSurrogate(raw) {
-		return nil, errors.New(`the text has half of a surrogate pair (\uD800 to \uDFFF without its partner): it is not valid Unicode`)
+		return nil, errLoneSurrogate
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {

@@ -13,14 +13,18 @@ const (
 	// root ("instances", "inputs", "outputs"). Each costs encoding/json many times the two
 	// bytes that it takes in the text: 32 MiB of "1,1,1" would become gigabytes.
 	maxEntries = 100_000
+	// maxStrings bounds the strings of a body, which take three bytes in the text and at
+	// least 24 in memory where they are the data of a tensor.
+	maxStrings = 1 << 20
 	// maxNesting is where encoding/json gives up by itself.
 	maxNesting = 10_000
 )
 
 // survey walks JSON text before encoding/json makes anything of it, and refuses what is
 // well-formed but no request: a key that an object has twice, of which encoding/json
-// takes the last without a word, and more entries than [maxEntries]. It does not check
-// the syntax: encoding/json refuses malformed text afterwards.
+// takes the last without a word, and more entries than [maxEntries] or strings than
+// [maxStrings]. It does not check the syntax: encoding/json refuses malformed text
+// afterwards.
 func survey(where string, text []byte) error {
 	s := surveyor{where: where}
 	for i := 0; i < len(text); i++ {
@@ -48,6 +52,7 @@ type surveyor struct {
 	// key is true where the next string is a key.
 	key     bool
 	entries int
+	strings int
 }
 
 // container is an object or an array.
@@ -80,6 +85,9 @@ func (s *surveyor) mark(c byte) error {
 
 // text takes a string with its quotes.
 func (s *surveyor) text(quoted []byte) error {
+	if s.strings++; s.strings > maxStrings {
+		return scoring.Errorf(scoring.TooLarge, "%s has more than %d strings: split the request", s.where, maxStrings)
+	}
 	if !s.key {
 		return nil
 	}

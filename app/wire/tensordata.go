@@ -1,11 +1,14 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -16,15 +19,19 @@ const maxDepth = 32
 
 // decodeData reads the "data" of a tensor, nested or flat, into t and returns the number
 // of elements. It walks the text once, without reflection: tensor data is nearly all of
-// a large request.
-func decodeData(t *scoring.Tensor, raw json.RawMessage) (int64, error) {
-	d := dataDecoder{raw: raw, tensor: t}
+// a large request. It looks at every element but keeps no more than want, which the shape
+// says: a few bytes of text must not take many times as much memory.
+func decodeData(t *scoring.Tensor, raw json.RawMessage, want int64) (int64, error) {
+	d := dataDecoder{raw: raw, tensor: t, want: want}
 	if len(raw) == 0 || raw[0] != '[' {
 		return 0, scoring.Errorf(scoring.Invalid, `input %q: "data": want an array`, clip(t.Name))
 	}
-	if size := t.Datatype.Size(); size > 0 {
-		// Two characters are the least that a value takes, so this never over-allocates by much.
-		t.Data = make([]byte, 0, len(raw)/2*min(size, 4))
+	// The claim of the shape is not trusted with more memory than the text can need: with
+	// its comma, a string takes at least three characters and anything else two.
+	if size := int64(t.Datatype.Size()); size > 0 {
+		t.Data = make([]byte, 0, (min(want, int64(len(raw))/2)+1)*size) // one more to look at
+	} else {
+		t.Strings = make([][]byte, 0, min(want, int64(len(raw))/3))
 	}
 	if err := d.walk(); err != nil {
 		return 0, scoring.Errorf(scoring.Invalid, `input %q: "data": %s at value %d`, clip(t.Name), err, d.count)
@@ -39,6 +46,7 @@ type dataDecoder struct {
 	at     int
 	depth  int
 	count  int64
+	want   int64
 	tensor *scoring.Tensor
 }
 
@@ -83,14 +91,55 @@ func (d *dataDecoder) text() error {
 	if d.tensor.Datatype != scoring.Bytes {
 		return errors.New("want " + d.tensor.Datatype.String() + ", got a string")
 	}
-	value, err := Unquote(d.raw[d.at:end])
-	if err != nil {
-		return err
+	quoted := d.raw[d.at:end]
+	value := quoted[1 : len(quoted)-1 : len(quoted)-1]
+	if bytes.IndexByte(value, '\\') >= 0 {
+		if loneSurrogate(value) {
+			return errLoneSurrogate
+		}
+		value = unescape(value)
 	}
-	d.tensor.Strings = append(d.tensor.Strings, value)
+	if d.count < d.want {
+		d.tensor.Strings = append(d.tensor.Strings, value)
+	}
 	d.at = end
 	d.count++
 	return nil
+}
+
+// escapes are the characters that a backslash and a letter stand for in a JSON string.
+var escapes = map[byte]byte{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// unescape gives the text of a JSON string that encoding/json has found to be well-formed,
+// in the place of that string: no escape is shorter than what it stands for. encoding/json
+// itself takes a hundred times the memory of a short string.
+func unescape(text []byte) []byte {
+	out := text[:0]
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			out = append(out, text[i])
+			continue
+		}
+		i++
+		c := text[i]
+		if c != 'u' {
+			if plain, ok := escapes[c]; ok {
+				c = plain
+			}
+			out = append(out, c)
+			continue
+		}
+		unit, pair := surrogate(text[i-1:])
+		i += 4
+		r := rune(unit)
+		if pair {
+			low, _ := surrogate(text[i+1:])
+			r = utf16.DecodeRune(r, rune(low))
+			i += 6
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // scalar reads a number or a literal up to the next delimiter.
@@ -102,8 +151,12 @@ func (d *dataDecoder) scalar() error {
 		}
 		d.at++
 	}
+	held := len(d.tensor.Data)
 	if err := appendScalar(d.tensor, string(d.raw[start:d.at])); err != nil {
 		return err
+	}
+	if d.count >= d.want {
+		d.tensor.Data = d.tensor.Data[:held]
 	}
 	d.count++
 	return nil

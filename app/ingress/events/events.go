@@ -9,10 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 	"unicode/utf8"
 
@@ -71,33 +68,23 @@ func New(config Config, scorer Scorer, publisher Publisher, observer Observer, l
 const (
 	statusSuccess = "SUCCESS"
 	statusRetry   = "RETRY"
+	statusDrop    = "DROP"
 )
 
-// ServeHTTP takes one delivery. The status code is always 200: Dapr reads the outcome
-// from the body, and drops an event for some codes (404) without a word.
-func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var status string
-	if body, err := io.ReadAll(r.Body); err != nil {
-		status = c.unreadable(r.Context(), err)
-	} else {
-		status = c.deliver(r.Context(), body)
+// Refuse says what Dapr should do with a delivery whose body could not be read, and why
+// is err, an [scoring.Error]. One that is too large will be too large for ever, and
+// there is nothing of it to put into an error event: Dapr sends the original itself to
+// the subscription's dead-letter topic. Anything else may be whole the next time.
+func (c *Consumer) Refuse(err error) (status string) {
+	if scoring.CodeOf(err) == scoring.TooLarge {
+		return c.drop(cloudEvent{}, err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"status":%q}`, status)
+	return c.retry(cloudEvent{}, err)
 }
 
-// unreadable handles a delivery whose body could not be read. One that is too large will
-// be too large for ever; anything else may be whole the next time.
-func (c *Consumer) unreadable(ctx context.Context, err error) string {
-	var tooLarge *http.MaxBytesError
-	if !errors.As(err, &tooLarge) {
-		return c.retry(cloudEvent{}, scoring.Errorf(scoring.Unavailable, "the delivery was cut off").WithCause(err))
-	}
-	return c.deadLetter(ctx, cloudEvent{}, nil, scoring.Errorf(scoring.TooLarge, "the event is larger than %d bytes (ONDA_MAX_BODY)", tooLarge.Limit))
-}
-
-// deliver scores one event and says what Dapr should do with it.
-func (c *Consumer) deliver(ctx context.Context, body []byte) string {
+// Deliver scores one event, a CloudEvent in structured JSON, and says what Dapr should
+// do with it. It keeps nothing of body.
+func (c *Consumer) Deliver(ctx context.Context, body []byte) (status string) {
 	event, err := parse(body)
 	if err != nil {
 		return c.deadLetter(ctx, event, body, err)
@@ -110,12 +97,29 @@ func (c *Consumer) deliver(ctx context.Context, body []byte) string {
 	default:
 		return c.deadLetter(ctx, event, body, err)
 	}
-	if err := c.publisher.Publish(ctx, c.config.ResultsTopic, result); err != nil {
+	err = c.publish(ctx, c.config.ResultsTopic, result)
+	switch {
+	case err == nil:
+		c.observer.Event("scored", nil)
+		return statusSuccess
+	case scoring.CodeOf(err) == scoring.TooLarge:
+		return c.deadLetter(ctx, event, body, err)
+	default:
 		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the result could not be published").WithCause(err))
 	}
-	c.observer.Event("scored", nil)
-	return statusSuccess
 }
+
+// publish sends an event within a time of its own: the request's budget is spent on the
+// scoring, and a sidecar that takes a call and does not answer must not hold the
+// delivery, and with it the shutdown, for ever.
+func (c *Consumer) publish(ctx context.Context, topic string, event []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return c.publisher.Publish(ctx, topic, event)
+}
+
+// publishTimeout is longer than what the sidecar takes for its own tries.
+const publishTimeout = 20 * time.Second
 
 // score gives the result event for event.
 func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) {
@@ -123,7 +127,9 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 	if err != nil {
 		return nil, scoring.Errorf(scoring.Invalid, "%s", err)
 	}
-	if ours := time.Now().Add(c.config.Timeout); !ok || deadline.After(ours) {
+	ours := time.Now().Add(c.config.Timeout)
+	bounded := ok && deadline.Before(ours)
+	if !bounded {
 		deadline = ours
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
@@ -136,29 +142,37 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 		return nil, err
 	}
 	if req.timeout > 0 {
+		bounded = bounded || req.timeout < c.config.Timeout
 		ctx, cancel = context.WithTimeout(ctx, req.timeout)
 		defer cancel()
 	}
+	model, data, err := c.run(ctx, req)
+	if scoring.CodeOf(err) == scoring.Expired && !bounded {
+		// The event set no limit, we did: it is not too late for it, we are too slow.
+		return nil, scoring.Errorf(scoring.Overloaded, "the event waited longer than ONDA_TIMEOUT=%s", c.config.Timeout).WithCause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.result(event, model, data)
+}
+
+// run asks the scorer and encodes its answer.
+func (c *Consumer) run(ctx context.Context, req request) (model scoring.ModelID, data []byte, err error) {
 	if req.infer != nil {
 		resp, err := c.scorer.Infer(ctx, req.infer)
 		if err != nil {
-			return nil, err
+			return model, nil, err
 		}
-		data, err := wire.EncodeInfer(resp)
-		if err != nil {
-			return nil, err
-		}
-		return c.result(event, resp.Model, data)
+		data, err = wire.EncodeInfer(resp)
+		return resp.Model, data, err
 	}
 	resp, err := c.scorer.Predict(ctx, req.predict)
 	if err != nil {
-		return nil, err
+		return model, nil, err
 	}
-	data, err := wire.EncodePredict(resp)
-	if err != nil {
-		return nil, err
-	}
-	return c.result(event, resp.Model, data)
+	data, err = wire.EncodePredict(resp)
+	return resp.Model, data, err
 }
 
 // retry gives the event back to the broker.
@@ -177,12 +191,24 @@ func (c *Consumer) deadLetter(ctx context.Context, event cloudEvent, original []
 	if encodeErr != nil {
 		return c.retry(event, encodeErr)
 	}
-	if publishErr := c.publisher.Publish(ctx, c.config.DeadLetterTopic, letter); publishErr != nil {
+	publishErr := c.publish(ctx, c.config.DeadLetterTopic, letter)
+	switch {
+	case publishErr == nil:
+	case scoring.CodeOf(publishErr) == scoring.TooLarge:
+		return c.drop(event, e) // the original alone is smaller, and the sidecar has it
+	default:
 		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the error event could not be published").WithCause(publishErr))
 	}
 	c.observer.Event("dead_letter", e)
 	c.log.Warn().Err(e).Str("event", event.ID).Str("source", event.Source).Str("subject", clip(event.Subject)).Msg("event sent to the dead-letter topic")
 	return statusSuccess
+}
+
+// drop leaves the dead letter to Dapr, which has the original.
+func (c *Consumer) drop(event cloudEvent, err error) string {
+	c.observer.Event("dead_letter", err)
+	c.log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event dropped: the sidecar sends the original to the dead-letter topic")
+	return statusDrop
 }
 
 // outgoing is a CloudEvent that Onda publishes. The extension attributes name the event

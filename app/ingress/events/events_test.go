@@ -8,13 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -245,7 +241,9 @@ func TestEveryCode(t *testing.T) {
 				t.Parallel()
 				d := newDoor()
 				d.scorer.err = fmt.Errorf("score: %w", scoring.Errorf(code, "the reason").WithCause(errors.New("a secret")))
-				status := d.deliver(t, event(data))
+				// An event with a budget of its own: see TestOurOwnTimeoutIsNoExpiry for one without.
+				soon := time.Now().Add(10 * time.Second).UTC().Format(time.RFC3339Nano)
+				status := d.deliver(t, event(`, "expiration": "`+soon+`"`, data))
 				switch code.EventOutcome() {
 				case scoring.Retry:
 					if status != "RETRY" || len(d.publisher.messages) != 0 {
@@ -380,7 +378,7 @@ func TestSidecarLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	d := newDoor()
-	status := d.serve(t, httptest.NewRequestWithContext(ctx, http.MethodPost, "/events/scoring", strings.NewReader(event(predictData))))
+	status := d.handler.Deliver(ctx, []byte(event(predictData)))
 	if status != "RETRY" || len(d.publisher.messages) != 0 {
 		t.Errorf("got status %q and %s published, want RETRY and nothing", status, d.publisher.messages)
 	}
@@ -443,34 +441,76 @@ func TestTraceIsContinued(t *testing.T) {
 	}
 }
 
-// TestTooLarge sends a body past a limit such as the HTTP door sets.
-func TestTooLarge(t *testing.T) {
+// TestRefuse shows what becomes of deliveries that could not be read: Dapr keeps the
+// original of one that is too large, and delivers any other again.
+func TestRefuse(t *testing.T) {
 	t.Parallel()
-	ids := map[any]bool{}
-	for range 2 {
-		d := newDoor()
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/events/scoring", strings.NewReader(event(predictData)))
-		r.Body = http.MaxBytesReader(nil, r.Body, 20)
-		letter := d.refused(t, d.serve(t, r), scoring.TooLarge, "the event is larger than 20 bytes (ONDA_MAX_BODY)")
-		if data, _ := letter["data"].(map[string]any); len(data) != 2 {
-			t.Errorf("got the data %v, want code and error alone: half of an event is none", data)
-		}
-		ids[letter["id"]] = true
+	tests := []struct {
+		name, status, observed string
+		err                    error
+	}{
+		{"too large", "DROP", "dead_letter TooLarge", scoring.Errorf(scoring.TooLarge, "the body is too large")},
+		{"cut off", "RETRY", "retry Invalid", scoring.Errorf(scoring.Invalid, "the body is cut off")},
+		{"no room", "RETRY", "retry Overloaded", scoring.Errorf(scoring.Overloaded, "as many as it may")},
 	}
-	// Two of them cannot be told apart: they must not pass for the same.
-	if len(ids) != 2 {
-		t.Errorf("got the ids %v, want two", ids)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor()
+			if status := d.handler.Refuse(tt.err); status != tt.status || len(d.publisher.messages) != 0 {
+				t.Errorf("got status %q and %s published, want %s and nothing", status, d.publisher.messages, tt.status)
+			}
+			d.observed(t, tt.observed)
+		})
 	}
 }
 
-func TestDeliveryCutOff(t *testing.T) {
+// TestOurOwnTimeoutIsNoExpiry shows that an event without a budget of its own goes back
+// to the broker when Onda is too slow for it.
+func TestOurOwnTimeoutIsNoExpiry(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, extra, status, observed string }{
+		{"no budget", "", "RETRY", "retry Overloaded"},
+		{"a budget that is longer than ours", `, "expiration": "2999-01-01T00:00:00Z"`, "RETRY", "retry Overloaded"},
+		{"a budget of its own", `, "expiration": "2000-01-01T00:00:00.5Z"`, "SUCCESS", "dead_letter Expired"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // its clock starts at 2000-01-01
+				d := newDoor()
+				d.handler = d.with(waiter{})
+				if status := d.deliver(t, event(tt.extra, predictData)); status != tt.status {
+					t.Errorf("got status %q, want %s", status, tt.status)
+				}
+				d.observed(t, tt.observed)
+			})
+		})
+	}
+}
+
+// waiter is a scorer that is never done in time.
+type waiter struct{}
+
+func (waiter) Predict(ctx context.Context, _ *scoring.PredictRequest) (*scoring.PredictResponse, error) {
+	<-ctx.Done()
+	return nil, scoring.AsError(ctx.Err())
+}
+
+func (waiter) Infer(ctx context.Context, _ *scoring.InferRequest) (*scoring.InferResponse, error) {
+	<-ctx.Done()
+	return nil, scoring.AsError(ctx.Err())
+}
+
+// TestLetterThatIsTooLarge leaves the dead letter to the sidecar, which has the original.
+func TestLetterThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	d := newDoor()
-	body := io.MultiReader(strings.NewReader(event(predictData)), iotest.ErrReader(io.ErrUnexpectedEOF))
-	if status := d.serve(t, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/events/scoring", body)); status != "RETRY" || len(d.publisher.messages) != 0 {
-		t.Errorf("got status %q and %s published, want RETRY and nothing", status, d.publisher.messages)
+	d.publisher.err = scoring.Errorf(scoring.TooLarge, "the event is larger than the sidecar takes")
+	if status := d.deliver(t, "no event"); status != "DROP" {
+		t.Errorf("got status %q, want DROP", status)
 	}
-	d.observed(t, "retry Unavailable")
+	d.observed(t, "dead_letter Invalid")
 }
 
 func FuzzDeliver(f *testing.F) {

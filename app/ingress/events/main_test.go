@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,7 +122,7 @@ type door struct {
 	publisher publisher
 	observer  observer
 	log       bytes.Buffer
-	handler   http.Handler
+	handler   *events.Consumer
 }
 
 func newDoor() *door {
@@ -133,28 +131,11 @@ func newDoor() *door {
 	return d
 }
 
-// deliver hands a body to the door as Dapr does, and gives the status that Dapr reads.
+// deliver hands a body to the door as the HTTP door does, and gives the status that Dapr
+// reads.
 func (d *door) deliver(t *testing.T, body string) string {
 	t.Helper()
-	return d.serve(t, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/events/scoring", strings.NewReader(body)))
-}
-
-func (d *door) serve(t *testing.T, r *http.Request) string {
-	t.Helper()
-	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, r)
-	// Any other code has a meaning of its own: Dapr drops an event for 404.
-	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("got %d %q, want 200 %q", w.Code, w.Header().Get("Content-Type"), "application/json")
-	}
-	var answer struct{ Status string }
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-		t.Fatalf("got %q: %v", w.Body, err)
-	}
-	if want := `{"status":"` + answer.Status + `"}`; w.Body.String() != want {
-		t.Errorf("got the body %s, want %s", w.Body, want)
-	}
-	return answer.Status
+	return d.handler.Deliver(t.Context(), []byte(body))
 }
 
 // published checks that exactly one event went out, to topic, and gives its attributes.
@@ -224,8 +205,8 @@ const (
 
 var errBroker = errors.New("the broker is away")
 
-// with makes a handler around a scorer.
-func (d *door) with(s events.Scorer) http.Handler {
+// with makes a consumer around a scorer.
+func (d *door) with(s events.Scorer) *events.Consumer {
 	return events.New(events.Config{ResultsTopic: results, DeadLetterTopic: deadLetters, Timeout: 30 * time.Second, MaxInstances: 4},
 		s, &d.publisher, &d.observer, zerolog.New(&d.log))
 }

@@ -1,24 +1,29 @@
 package grpcapi
 
 import (
-	"fmt"
-
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protowire"
 	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 )
 
-// maxFields bounds the inputs, outputs, parameters and raw contents of a request taken
-// together. No model comes near it, and an empty input takes two bytes on the wire but
-// more than a hundred in memory: a message of the size that is allowed could take all
-// memory without it.
-const maxFields = 16384
+const (
+	// maxFields bounds the fields of a request and of its inputs, outputs and parameters
+	// taken together: no model comes near it, and an empty input takes two bytes on the wire
+	// but more than a hundred in memory. A message of the size that is allowed could take all
+	// memory without it.
+	maxFields = 16384
+	// maxStrings bounds the values in bytes_contents, for the same reason. A shape may ask
+	// for as many as it likes.
+	maxStrings = 1 << 20
+	// maxRank bounds the dimensions of a shape: ONNX Runtime knows no tensor of more axes,
+	// and shapes are repeated in errors.
+	maxRank = 32
+)
 
-// codec is gRPC's own codec for protocol buffers with [maxFields] checked first.
+// codec is gRPC's own codec for protocol buffers with the message checked first: see [scan].
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
@@ -36,16 +41,8 @@ func (c codec) Unmarshal(data mem.BufferSlice, into any) error {
 
 // unmarshalInfer reads the message of ModelInfer. The errors are for the caller.
 func unmarshalInfer(data []byte, into *inferencepb.ModelInferRequest) error {
-	fields := 0
-	for rest := data; len(rest) > 0; fields++ {
-		if fields == maxFields {
-			return fmt.Errorf("more than %d inputs, outputs and parameters", maxFields)
-		}
-		_, _, n := protowire.ConsumeField(rest)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		rest = rest[n:]
+	if err := scan(data); err != nil {
+		return err
 	}
 	return protobuf.Unmarshal(data, into)
 }

@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := operations[r.URL.Path]; ok {
 		c.operation, known = name, true
 	}
-	release, err := s.admit(w, r, known)
+	release, err := s.admit(w, r, c, known)
 	defer release()
 	if err != nil {
 		refuse(w, scoring.AsError(err))
@@ -78,8 +78,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // that the listener has for answers would cut it off.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
-	release, err := s.readMessage(w, r)
-	defer release()
+	release, err := s.readMessage(w, r, s.config.ReadTimeout)
+	// Its message is gone as soon as it is understood, and the watch goes on.
+	release()
 	if err != nil {
 		refuse(w, scoring.AsError(err))
 		return
@@ -89,17 +90,21 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 
 // admit checks the token, bounds the call's time and reads its message. release must be
 // called when the call is over, whatever err is.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, known bool) (release func(), err error) {
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, c *call, known bool) (release func(), err error) {
 	release = func() {}
 	if err := s.authorise(r); err != nil {
 		return release, err
 	}
-	bound(r.Header, s.config.Timeout)
+	budget := bound(r.Header, s.config.Timeout)
 	if !known {
 		// gRPC answers unknown calls without looking at the message.
 		return release, nil
 	}
-	return s.readMessage(w, r)
+	release, err = s.readMessage(w, r, min(s.config.ReadTimeout, budget))
+	// The arrival of the message is part of the call's time, and gRPC starts its clock now.
+	// Whole milliseconds, so that the others keep the deadline as it was given.
+	bound(r.Header, max(budget-time.Since(c.start).Truncate(time.Millisecond), 0))
+	return release, err
 }
 
 // authorise checks the token of the sidecar. Health is exempt: Dapr and Kubernetes probe

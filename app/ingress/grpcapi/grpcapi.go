@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
@@ -54,8 +55,7 @@ type Config struct {
 	MaxBody int64
 	// Timeout is the budget of a call that brings none, and the longest of one that does.
 	Timeout time.Duration
-	// ReadTimeout bounds the wait for the first bytes of a message; the rest arrives
-	// within the call's budget.
+	// ReadTimeout bounds the arrival of a message, which also counts for the call's budget.
 	ReadTimeout time.Duration
 	// AppToken must be shown by the sidecar; "" asks for none.
 	AppToken string
@@ -73,6 +73,9 @@ type Parts struct {
 	Log zerolog.Logger
 	// Draining says that the app is shutting down.
 	Draining func() bool
+	// Bodies bounds the messages in memory. It is one for all doors; without it the door has
+	// its own, of eight messages of the largest size.
+	Bodies *admit.Bytes
 }
 
 // Server is the door. It is safe for concurrent use.
@@ -80,13 +83,14 @@ type Server struct {
 	config Config
 	parts  Parts
 	grpc   *grpc.Server
-	bodies bodyBudget
 }
 
 // New makes the door of its parts. It starts nothing, so there is nothing to stop.
 func New(config Config, parts Parts) *Server {
+	if parts.Bodies == nil {
+		parts.Bodies = admit.NewBytes(8 * config.MaxBody)
+	}
 	s := &Server{config: config, parts: parts}
-	s.bodies.limit = concurrentBodies * config.MaxBody
 	s.grpc = grpc.NewServer(
 		// The envelope has refused what is larger already; without this option gRPC's own
 		// limit of 4 MiB would hold.

@@ -26,13 +26,15 @@ func (h health) Check(_ context.Context, req *healthpb.HealthCheckRequest) (*hea
 	if !knownService(req.GetService()) {
 		return nil, scoring.Errorf(scoring.NotFound, "service %q is not known: want %q, or none for the server", clip(req.GetService()), inferencepb.GRPCInferenceService_ServiceDesc.ServiceName)
 	}
-	return &healthpb.HealthCheckResponse{Status: h.state(req.GetService())}, nil
+	return &healthpb.HealthCheckResponse{Status: h.state(true)}, nil
 }
 
 // Watch says so now and whenever it changes. Once the app drains it ends, with the code
 // that tells clients to connect anew: the listener waits for every call before it closes,
 // and a watch has no end of its own.
 func (h health) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {
+	// The watch must not hold the caller's message, which is not booked any more.
+	known := knownService(req.GetService())
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	sent := healthpb.HealthCheckResponse_UNKNOWN
@@ -40,7 +42,7 @@ func (h health) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health_W
 		// Asked before the state: whoever learns that the app drains must not miss that it
 		// does not serve any more.
 		draining := h.s.parts.Draining()
-		if state := h.state(req.GetService()); state != sent {
+		if state := h.state(known); state != sent {
 			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
 				return err
 			}
@@ -58,9 +60,9 @@ func (h health) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health_W
 }
 
 // state is what both calls report. A watch may name a service that does not exist yet.
-func (h health) state(service string) healthpb.HealthCheckResponse_ServingStatus {
+func (h health) state(known bool) healthpb.HealthCheckResponse_ServingStatus {
 	switch {
-	case !knownService(service):
+	case !known:
 		return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
 	case h.s.canWork():
 		return healthpb.HealthCheckResponse_SERVING
@@ -73,7 +75,7 @@ func (h health) state(service string) healthpb.HealthCheckResponse_ServingStatus
 func (h health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	statuses := map[string]*healthpb.HealthCheckResponse{}
 	for _, name := range []string{"", inferencepb.GRPCInferenceService_ServiceDesc.ServiceName} {
-		statuses[name] = &healthpb.HealthCheckResponse{Status: h.state(name)}
+		statuses[name] = &healthpb.HealthCheckResponse{Status: h.state(true)}
 	}
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }

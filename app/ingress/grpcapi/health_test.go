@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -66,6 +67,29 @@ func TestHealthWatch(t *testing.T) {
 	}
 	if f.observer.answers != nil {
 		t.Errorf("observer heard %v of a watch", f.observer.answers)
+	}
+}
+
+// TestHealthWatchOutlivesTheListener: the time-out that a listener has for answers does
+// not end a watch, and does end other calls.
+func TestHealthWatchOutlivesTheListener(t *testing.T) {
+	t.Parallel()
+	const writeTimeout = 200 * time.Millisecond
+	ended, entered := make(chan error, 1), make(chan time.Duration, 1)
+	f := openWithin(t, writeTimeout, wait(ended, entered))
+	stream, err := healthpb.NewHealthClient(f.conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.client.ModelInfer(t.Context(), floats()); err == nil {
+		t.Error("a call outlived the listener's time-out: this test shows nothing")
+	}
+	f.models.unready.Store(true)
+	if resp, err := stream.Recv(); err != nil || resp.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("after the time-out: got %v, %v, want NOT_SERVING", resp.GetStatus(), err)
 	}
 }
 

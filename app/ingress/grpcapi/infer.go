@@ -52,7 +52,7 @@ func decodeInfer(in *inferencepb.ModelInferRequest) (req scoring.InferRequest, t
 	return req, timeout, err
 }
 
-// requestID bounds the id: it goes into the log.
+// requestID bounds the id, which the answer repeats.
 func requestID(id string) (string, error) {
 	const most = 256
 	if len(id) > most {

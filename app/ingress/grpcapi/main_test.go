@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/registry"
@@ -129,17 +130,27 @@ type fixture struct {
 	draining *atomic.Bool
 	log      *buffer
 	http     *http.Server
+	bodies   *admit.Bytes
+	// calls counts the calls that have begun.
+	calls atomic.Int64
 }
 
 // open starts a door.
 func open(t testing.TB, infer scorer, change ...func(*Config)) *fixture {
+	t.Helper()
+	return openWithin(t, 0, infer, change...)
+}
+
+// openWithin starts a door behind a listener that has a time-out for answers.
+func openWithin(t testing.TB, writeTimeout time.Duration, infer scorer, change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{models: &models{}, observer: &observer{}, draining: &atomic.Bool{}, log: &buffer{}}
 	config := Config{ServerName: "onda", ServerVersion: "1.2.3", MaxBody: 1 << 20, Timeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
 	for _, c := range change {
 		c(&config)
 	}
-	door := New(config, Parts{Scorer: infer, Models: f.models, Observer: f.observer, Log: zerolog.New(f.log), Draining: f.draining.Load})
+	f.bodies = admit.NewBytes(8 * config.MaxBody)
+	door := New(config, Parts{Scorer: infer, Models: f.models, Observer: f.observer, Log: zerolog.New(f.log), Draining: f.draining.Load, Bodies: f.bodies})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -148,8 +159,9 @@ func open(t testing.TB, infer scorer, change ...func(*Config)) *fixture {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	f.addr = listener.Addr().String()
-	f.http = &http.Server{Protocols: &protocols, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.http = &http.Server{Protocols: &protocols, ReadHeaderTimeout: time.Second, WriteTimeout: writeTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			f.calls.Add(1)
 			door.ServeHTTP(w, r)
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -152,6 +153,7 @@ func TestDamagedCalls(t *testing.T) {
 		{"no protobuf", infer, framed([]byte{0xff}), nil, codes.InvalidArgument, "ModelInfer cannot be read", answer{"grpc", "infer", scoring.Invalid}},
 		{"no UTF-8", infer, framed([]byte{0x0a, 1, 0xff}), nil, codes.InvalidArgument, "invalid UTF-8", answer{"grpc", "infer", scoring.Invalid}},
 		{"no protobuf elsewhere", inferencepb.GRPCInferenceService_ServerLive_FullMethodName, framed([]byte{0xff}), nil, codes.InvalidArgument, "ServerLive cannot be read", answer{"grpc", "health", scoring.Invalid}},
+		{"cut off", infer, framed(make([]byte, 100))[:50], nil, codes.InvalidArgument, "cut%20off", answer{"grpc", "infer", scoring.Invalid}},
 		{"too many fields", infer, framed(many), nil, codes.InvalidArgument, "more than 16384", answer{"grpc", "infer", scoring.Invalid}},
 		{"compressed", infer, framed([]byte{1}), []string{"Grpc-Encoding", "snappy"}, codes.Unimplemented, "snappy", answer{"grpc", "infer", scoring.Unimplemented}},
 		{"unknown call", "/inference.GRPCInferenceService/ModelStreamInfer", framed(nil), nil, codes.Unimplemented, "ModelStreamInfer", answer{"grpc", "unknown", scoring.Unimplemented}},
@@ -185,29 +187,121 @@ func TestMessageThatDoesNotArrive(t *testing.T) {
 		readTimeout, timeout time.Duration
 	}{
 		{"nothing", nil, 50 * time.Millisecond, time.Hour},
-		{"half of it", framed(make([]byte, 100))[:20], time.Hour, 50 * time.Millisecond},
+		{"nothing, short budget", nil, time.Hour, 50 * time.Millisecond},
+		{"half of it", framed(make([]byte, 100))[:20], 50 * time.Millisecond, time.Hour},
+		{"half of it, short budget", framed(make([]byte, 100))[:20], time.Hour, 50 * time.Millisecond},
+		{"half of many chunks", framed(make([]byte, 4*chunkSize))[:2*chunkSize], 50 * time.Millisecond, time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t, echo, func(config *Config) { config.ReadTimeout, config.Timeout = c.readTimeout, c.timeout })
-			reader, writer := io.Pipe()
-			defer func() { _ = writer.Close() }()
-			go func() { _, _ = writer.Write(c.sent) }()
-			resp := f.post(t, inferencepb.GRPCInferenceService_ModelInfer_FullMethodName, reader)
-			if code, text := statusIn(resp); code != codes.DeadlineExceeded {
-				t.Errorf("got %v %q, want DeadlineExceeded", code, text)
+			code, text := statusIn(f.stall(t, inferencepb.GRPCInferenceService_ModelInfer_FullMethodName, c.sent))
+			if code != codes.DeadlineExceeded || !strings.Contains(text, "did%20not%20arrive%20within%2050ms") {
+				t.Errorf("got %v %q, want DeadlineExceeded after 50ms", code, text)
 			}
 			if got, want := f.observer.heard(t), (answer{"grpc", "infer", scoring.Expired}); got != want {
 				t.Errorf("observer heard %v, want %v", got, want)
+			}
+			f.booked(t, 0)
+		})
+	}
+}
+
+// stall makes a call that sends this much and then no more.
+func (f *fixture) stall(t *testing.T, method string, sent []byte) *http.Response {
+	t.Helper()
+	reader, writer := io.Pipe()
+	defer func() { _ = writer.Close() }()
+	go func() { _, _ = writer.Write(sent) }()
+	return f.post(t, method, reader)
+}
+
+// TestSmallCalls: only ModelInfer may have a large message.
+func TestSmallCalls(t *testing.T) {
+	t.Parallel()
+	large := framed(make([]byte, smallMessage+1))
+	for _, method := range []string{
+		inferencepb.GRPCInferenceService_ServerLive_FullMethodName, inferencepb.GRPCInferenceService_ModelMetadata_FullMethodName,
+		healthpb.Health_Check_FullMethodName, healthpb.Health_Watch_FullMethodName,
+	} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			f := open(t, echo)
+			// It is refused for its head alone.
+			code, text := statusIn(f.stall(t, method, large[:messageHead]))
+			if code != codes.ResourceExhausted || !strings.Contains(text, "65536") || !strings.Contains(text, "65537") {
+				t.Errorf("got %v %q, want ResourceExhausted, 65536 and 65537", code, text)
 			}
 		})
 	}
 }
 
+// TestStalledWatches: watches need no token and have no budget, so those whose message
+// does not arrive must not keep anybody else out, and end by themselves.
+func TestStalledWatches(t *testing.T) {
+	t.Parallel()
+	const watches, readTimeout = 8, 3 * time.Second
+	f := open(t, echo, func(c *Config) { c.MaxBody, c.ReadTimeout, c.AppToken = smallMessage, readTimeout, "s3cret" })
+	answers := make(chan codes.Code, watches)
+	for range watches {
+		go func() {
+			// Together they claim all that the door may hold.
+			code, _ := statusIn(f.stall(t, healthpb.Health_Watch_FullMethodName, framed(make([]byte, smallMessage))[:messageHead]))
+			answers <- code
+		}()
+	}
+	for f.calls.Load() < watches {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond) // for the heads, which come a moment after the calls
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "dapr-api-token", "s3cret")
+	if _, err := f.client.ModelReady(ctx, &inferencepb.ModelReadyRequest{Name: "iris"}); err != nil {
+		t.Errorf("ModelReady beside stalled watches: %v", err)
+	}
+	if _, err := f.client.ModelInfer(ctx, floats()); err != nil {
+		t.Errorf("ModelInfer beside stalled watches: %v", err)
+	}
+	if len(answers) > 0 {
+		t.Errorf("a watch has ended before its time: this test shows nothing")
+	}
+	for range watches {
+		if code := <-answers; code != codes.DeadlineExceeded {
+			t.Errorf("a stalled watch ended with %v, want DeadlineExceeded", code)
+		}
+	}
+	f.booked(t, 0)
+}
+
+// booked waits until so many bytes are booked: a call gives its own back after its answer.
+func (f *fixture) booked(t *testing.T, want int64) {
+	t.Helper()
+	for range 500 {
+		if f.bodies.Used() == want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d bytes are booked, want %d", f.bodies.Used(), want)
+}
+
+// TestWatchBooksNothing: a watch goes on for as long as its caller likes.
+func TestWatchBooksNothing(t *testing.T) {
+	t.Parallel()
+	f := open(t, echo)
+	stream, err := healthpb.NewHealthClient(f.conn).Watch(t.Context(), &healthpb.HealthCheckRequest{Service: strings.Repeat("a", 1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	f.booked(t, 0)
+}
+
 // TestBodiesInMemory: messages are counted before the gate, and given back after the call.
 func TestBodiesInMemory(t *testing.T) {
 	t.Parallel()
-	const size = 1000
+	const size, concurrentBodies = 1000, 8
 	ended, entered := make(chan error, concurrentBodies), make(chan time.Duration, concurrentBodies)
 	f := open(t, wait(ended, entered), func(c *Config) { c.MaxBody = size })
 	filled := request(&input{Name: "x", Datatype: "UINT8", Shape: []int64{950}}, make([]byte, 950))

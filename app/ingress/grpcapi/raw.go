@@ -12,17 +12,17 @@ const lengthSize = 4
 
 // decodeRaw reads raw contents. Numbers are not copied: they are in our order already,
 // and the message belongs to this request alone.
-func decodeRaw(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor, data []byte, elements int64) error {
+func decodeRaw(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor, data []byte, want int64) error {
 	if used := fieldsOf(in.GetContents()); len(used) > 0 {
 		return scoring.Errorf(scoring.Invalid, "input %q has contents in %s beside raw_input_contents: want one of the two for all inputs", clip(t.Name), used[0].name)
 	}
 	if t.Datatype == scoring.Bytes {
-		return decodeRawBytes(t, data, elements)
+		return decodeRawBytes(t, data, want)
 	}
 	size := int64(t.Datatype.Size())
 	// Divided, because the product of elements and size could overflow.
-	if have := int64(len(data)); have%size != 0 || have/size != elements {
-		return scoring.Errorf(scoring.Invalid, "input %q has %d bytes of raw contents, its shape %s of %s wants %d values of %d bytes", clip(t.Name), have, scoring.FormatShape(t.Shape), t.Datatype, elements, size)
+	if have := int64(len(data)); have%size != 0 || have/size != want {
+		return scoring.Errorf(scoring.Invalid, "input %q has %d bytes of raw contents, its shape %s of %s wants %d values of %d bytes", clip(t.Name), have, scoring.FormatShape(t.Shape), t.Datatype, want, size)
 	}
 	if t.Datatype == scoring.Bool {
 		for i, b := range data {
@@ -36,9 +36,9 @@ func decodeRaw(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTe
 }
 
 // decodeRawBytes reads elements that each have a length of 4 bytes in front.
-func decodeRawBytes(t *scoring.Tensor, data []byte, elements int64) error {
+func decodeRawBytes(t *scoring.Tensor, data []byte, want int64) error {
 	// The claim of the shape is not trusted with memory: each element takes a length.
-	t.Strings = make([][]byte, 0, min(elements, int64(len(data)/lengthSize)))
+	t.Strings = make([][]byte, 0, min(want, int64(len(data)/lengthSize)))
 	for at := 0; at < len(data); {
 		rest := data[at:]
 		if len(rest) < lengthSize {
@@ -49,14 +49,14 @@ func decodeRawBytes(t *scoring.Tensor, data []byte, elements int64) error {
 		if size > int64(len(rest)) {
 			return scoring.Errorf(scoring.Invalid, "input %q: value %d says that it is %d bytes long, and %d are left", clip(t.Name), len(t.Strings), size, len(rest))
 		}
-		if int64(len(t.Strings)) == elements {
-			return scoring.Errorf(scoring.Invalid, "input %q has more values than the %d that its shape %s wants", clip(t.Name), elements, scoring.FormatShape(t.Shape))
+		if int64(len(t.Strings)) == want {
+			return scoring.Errorf(scoring.Invalid, "input %q has more values than the %d that its shape %s wants", clip(t.Name), want, scoring.FormatShape(t.Shape))
 		}
 		t.Strings = append(t.Strings, rest[:size:size])
 		at += lengthSize + int(size)
 	}
-	if int64(len(t.Strings)) != elements {
-		return countError(t, len(t.Strings), elements)
+	if int64(len(t.Strings)) != want {
+		return countError(t, int64(len(t.Strings)), want)
 	}
 	return nil
 }

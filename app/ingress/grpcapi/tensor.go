@@ -5,10 +5,6 @@ import (
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// maxRank bounds the dimensions of a shape: ONNX Runtime knows no tensor of more axes,
-// and shapes are repeated in errors.
-const maxRank = 32
-
 // decodeInputs reads the inputs with their raw or typed contents.
 func decodeInputs(in *inferencepb.ModelInferRequest) ([]scoring.Tensor, error) {
 	inputs, raw := in.GetInputs(), in.GetRawInputContents()
@@ -20,14 +16,14 @@ func decodeInputs(in *inferencepb.ModelInferRequest) ([]scoring.Tensor, error) {
 	}
 	tensors := make([]scoring.Tensor, len(inputs))
 	for i, input := range inputs {
-		elements, err := decodeHead(&tensors[i], input)
+		want, err := decodeHead(&tensors[i], input)
 		if err != nil {
 			return nil, err
 		}
 		if len(raw) > 0 {
-			err = decodeRaw(&tensors[i], input, raw[i], elements)
+			err = decodeRaw(&tensors[i], input, raw[i], want)
 		} else {
-			err = decodeTyped(&tensors[i], input.GetContents(), elements)
+			err = decodeTyped(&tensors[i], input.GetContents(), want)
 		}
 		if err != nil {
 			return nil, err
@@ -37,33 +33,34 @@ func decodeInputs(in *inferencepb.ModelInferRequest) ([]scoring.Tensor, error) {
 }
 
 // decodeHead reads everything of an input but its elements, and gives their number.
-func decodeHead(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor) (elements int64, err error) {
+func decodeHead(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor) (want int64, err error) {
 	t.Name, t.Shape = in.GetName(), in.GetShape()
-	name := clip(t.Name)
-	if name == "" {
+	if t.Shape == nil {
+		// A message cannot tell a missing shape from a scalar's; below, nil is no shape.
+		t.Shape = []int64{}
+	}
+	if t.Name == "" {
 		return 0, scoring.Errorf(scoring.Invalid, `an input has no "name"`)
 	}
 	if err := checkSharedMemory("input", t.Name, in.GetParameters()); err != nil {
 		return 0, err
 	}
 	if t.Datatype, err = scoring.ParseDatatype(in.GetDatatype()); err != nil {
-		return 0, scoring.Errorf(scoring.Invalid, "input %q: %s", name, scoring.AsError(err).Message)
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: %s", clip(t.Name), scoring.AsError(err).Message)
 	}
-	if len(t.Shape) > maxRank {
-		return 0, scoring.Errorf(scoring.Invalid, "input %q: a shape of %d dimensions: at most %d are allowed", name, len(t.Shape), maxRank)
-	}
-	elements, ok := scoring.Elements(t.Shape)
+	return elements(t)
+}
+
+// elements is the number of elements that t's shape wants.
+func elements(t *scoring.Tensor) (int64, error) {
+	n, ok := scoring.Elements(t.Shape)
 	if !ok {
-		return 0, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(t.Shape))
+		return 0, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", clip(t.Name), scoring.FormatShape(t.Shape))
 	}
-	if t.Shape == nil {
-		// A message cannot tell a missing shape from a scalar's; below, nil is no shape.
-		t.Shape = []int64{}
-	}
-	return elements, nil
+	return n, nil
 }
 
 // countError says that a tensor has another number of elements than its shape.
-func countError(t *scoring.Tensor, got int, want int64) error {
+func countError(t *scoring.Tensor, got, want int64) error {
 	return scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", clip(t.Name), got, scoring.FormatShape(t.Shape), want)
 }

@@ -44,7 +44,7 @@ var homes = map[scoring.Datatype]string{
 }
 
 // decodeTyped reads typed contents.
-func decodeTyped(t *scoring.Tensor, c *inferencepb.InferTensorContents, elements int64) error {
+func decodeTyped(t *scoring.Tensor, c *inferencepb.InferTensorContents, want int64) error {
 	home, ok := homes[t.Datatype]
 	if !ok {
 		return scoring.Errorf(scoring.Invalid, "input %q: %s has no typed contents: send raw_input_contents", clip(t.Name), t.Datatype)
@@ -56,8 +56,8 @@ func decodeTyped(t *scoring.Tensor, c *inferencepb.InferTensorContents, elements
 		}
 		count = f.count
 	}
-	if int64(count) != elements {
-		return countError(t, count, elements)
+	if int64(count) != want {
+		return countError(t, int64(count), want)
 	}
 	return decodeValues(t, c)
 }

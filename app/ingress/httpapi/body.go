@@ -9,45 +9,63 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// concurrentBodies is how many bodies of the largest size may be in memory at once.
-// Bodies are read before the gate, so without this bound a few slow callers with large
-// bodies could take all memory.
-const concurrentBodies = 8
+// incoming is a request's body that knows whether it was read to its end.
+type incoming struct {
+	io.ReadCloser
 
-// bodyBudget counts the bytes of bodies in memory.
-type bodyBudget struct {
-	limit int64
-	used  atomic.Int64
+	ended bool
 }
 
-// take adds n bytes and says whether they fit.
-func (b *bodyBudget) take(n int64) bool { return b.used.Add(n) <= b.limit }
+// Read implements io.Reader.
+func (b *incoming) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.ended = b.ended || errors.Is(err, io.EOF)
+	return n, err
+}
 
-// free gives n bytes back.
-func (b *bodyBudget) free(n int64) { b.used.Add(-n) }
+// watchBody gives the body of r a time to arrive, whoever reads it, and returns a request
+// that notes how far it was read. Without a deadline, net/http would wait for ever for
+// the rest of a body that a handler refused, before it sends the answer. r itself keeps
+// its body: net/http looks there to tell whether a caller still sends when it closes a
+// connection, and waits a moment then, so that the caller reads the answer and not a reset.
+func (h *Handler) watchBody(w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	watched := r.WithContext(r.Context())
+	watched.Body = &incoming{ReadCloser: r.Body}
+	// Not every connection has deadlines (tests, other listeners): the others' bounds hold.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.config.ReadTimeout))
+	return watched
+}
+
+// abandon tells net/http not to wait for a body that was not read to its end: the rest
+// may never come, and nobody will look at it.
+func abandon(w http.ResponseWriter, r *http.Request) {
+	if body, ok := r.Body.(*incoming); ok && !body.ended {
+		w.Header().Set("Connection", "close")
+	}
+}
 
 // readBody reads the whole body within the bounds on size, time and memory. release
-// must be called when the body is no longer in use, whatever err is.
+// must be called when the body is no longer in use, whatever err is; again is fine.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
 	var held int64
-	release = func() { h.bodies.free(held) }
+	release = func() {
+		h.parts.Bodies.Free(held)
+		held = 0
+	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, release, scoring.Errorf(scoring.UnsupportedMedia, "content-encoding %q is not supported: send the body uncompressed", clip(encoding))
 	}
 	if r.ContentLength > h.config.MaxBody {
-		// Answered before a byte is read; the rest of the body is not worth waiting for.
-		w.Header().Set("Connection", "close")
 		return nil, release, h.tooLarge(strconv.FormatInt(r.ContentLength, 10) + " bytes")
 	}
-	// Not every connection has deadlines (tests, other listeners): the others' bounds hold.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(h.config.ReadTimeout))
 	var buffer bytes.Buffer
 	// A claimed length is not trusted with much memory before the bytes are there.
 	buffer.Grow(int(min(max(r.ContentLength, 512), 1<<20)))
@@ -55,18 +73,14 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	for {
 		n, err := io.CopyN(&buffer, limited, 64<<10)
 		held += n
-		if !h.bodies.take(n) {
-			w.Header().Set("Connection", "close")
+		if !h.parts.Bodies.Take(n) {
 			return nil, release, scoring.Errorf(scoring.Overloaded, "the server holds as many request bodies as it may: try again").WithRetryAfter(time.Second)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			_ = control.SetReadDeadline(time.Time{})
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			return buffer.Bytes(), release, nil
 		case err != nil:
-			// The rest of the body may never come. The deadline stays, and the server
-			// must not wait for that rest before it sends the answer.
-			w.Header().Set("Connection", "close")
 			return nil, release, h.bodyError(r, err)
 		}
 	}

@@ -54,6 +54,42 @@ func TestChunkedBodyIsBoundedToo(t *testing.T) {
 	}
 }
 
+// TestRefusedBodyIsNotWaitedFor sends the headers of requests that are refused without a
+// look at their bodies, and no body at all.
+func TestRefusedBodyIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, path, headers string
+		status              int
+	}{
+		{"unknown path", "/nothing", "", 404},
+		{"method", "/v1/models/m", "", 405},
+		{"budget", "/v1/models/m:predict", "X-Request-Timeout-Ms: soon\r\n", 400},
+		{"encoding", "/v1/models/m:predict", "Content-Encoding: br\r\n", 415},
+		{"binary extension", "/v2/models/m/infer", "Inference-Header-Content-Length: 1\r\n", 501},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			// Ten minutes: who waited for the body would wait that long.
+			r := start(t, func(r *rig) { r.config.ReadTimeout = 10 * time.Minute })
+			resp := raw(t, r, "POST "+tt.path+" HTTP/1.1\r\nHost: onda\r\nContent-Type: text/plain\r\n"+tt.headers+"Content-Length: 100\r\n\r\n")
+			if resp.StatusCode != tt.status || !resp.Close {
+				t.Errorf("got %d, closing %v; want %d and the connection closed", resp.StatusCode, resp.Close, tt.status)
+			}
+		})
+	}
+}
+
+func TestRefusedTokenDoesNotWaitForTheBody(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(r *rig) { r.config.AppToken, r.config.ReadTimeout = "secret", 10*time.Minute })
+	resp := raw(t, r, "POST /v1/models/m:predict HTTP/1.1\r\nHost: onda\r\nContent-Length: 100\r\n\r\n")
+	if resp.StatusCode != 401 || r.observer.last() != "http unauthorised Unauthenticated" {
+		t.Errorf("got %d and observed %q, want 401 and counted", resp.StatusCode, r.observer.last())
+	}
+}
+
 func TestSlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(r *rig) { r.config.ReadTimeout = 50 * time.Millisecond })

@@ -59,10 +59,14 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err 
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 	event := h.parts.Log.Debug()
-	if e.Code == scoring.Internal {
+	switch {
+	case e.Code == scoring.Internal:
 		event = h.parts.Log.Error()
+	case e.Code == scoring.Unavailable && e.Unwrap() != nil:
+		event = h.parts.Log.Warn() // something that Onda needs is away
 	}
-	event.Err(err).Str("operation", name).Int("status", status).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("refused")
+	abandon(w, r)
+	event.Err(err).Str("operation", name).Str("id", clip(r.Header.Get(idHeader))).Int("status", status).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("refused")
 	write(w, status, wire.EncodeError(e))
 }
 

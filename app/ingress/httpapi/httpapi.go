@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -42,6 +43,17 @@ type Models interface {
 type Observer interface {
 	// Answered is called once for every request; err is nil for success.
 	Answered(door, operation string, err error, took time.Duration)
+	// Panicked is called for every panic that was caught.
+	Panicked()
+}
+
+// Events takes deliveries of events: see events.Consumer, which implements it. Both
+// methods give the status that Dapr understands.
+type Events interface {
+	// Deliver scores one event.
+	Deliver(ctx context.Context, body []byte) (status string)
+	// Refuse says what becomes of an event whose body could not be read.
+	Refuse(err error) (status string)
 }
 
 // Config says how the door behaves.
@@ -68,8 +80,10 @@ type Parts struct {
 	Models Models
 	// Store holds the recorded metadata; nil where Onda runs without a sidecar.
 	Store registry.Store
-	// Events handles what Dapr delivers; nil where Onda runs without a sidecar.
-	Events http.Handler
+	// Events takes what Dapr delivers; nil where Onda runs without a sidecar.
+	Events Events
+	// Bodies bounds the memory of bodies, together with the other doors.
+	Bodies *admit.Bytes
 	// Observer counts answers.
 	Observer Observer
 	// Log gets one line for each failure of ours, and for every request at debug level.
@@ -83,13 +97,11 @@ type Handler struct {
 	config Config
 	parts  Parts
 	mux    *http.ServeMux
-	bodies bodyBudget
 }
 
 // New makes the door of its parts.
 func New(config Config, parts Parts) *Handler {
 	h := &Handler{config: config, parts: parts, mux: http.NewServeMux()}
-	h.bodies.limit = concurrentBodies * config.MaxBody
 	h.routes()
 	return h
 }
@@ -97,8 +109,9 @@ func New(config Config, parts Parts) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := h.authorise(r); err != nil {
-		h.fail(w, r, "unauthorised", err, 0)
+	r = h.watchBody(w, r)
+	if h.authorise(r) != nil {
+		h.serve("unauthorised", func(_ http.ResponseWriter, r *http.Request) error { return h.authorise(r) }).ServeHTTP(w, r)
 		return
 	}
 	h.mux.ServeHTTP(w, r)

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/ingress/httpapi"
 	"github.com/onda-serving/onda/app/onnx/onnxtest"
@@ -81,8 +82,9 @@ func (f *fakeScorer) Infer(ctx context.Context, req *scoring.InferRequest) (*sco
 
 // fakeObserver collects "operation code".
 type fakeObserver struct {
-	mu   sync.Mutex
-	seen []string
+	mu     sync.Mutex
+	seen   []string
+	panics int
 }
 
 func (o *fakeObserver) Answered(door, operation string, err error, _ time.Duration) {
@@ -120,6 +122,13 @@ func (l *lockedBuilder) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// Panicked implements httpapi.Observer.
+func (o *fakeObserver) Panicked() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.panics++
 }
 
 // rig is a door on fakes, behind a real server.
@@ -160,6 +169,7 @@ func start(t *testing.T, configure ...func(*rig)) *rig {
 	for _, c := range configure {
 		c(r)
 	}
+	r.parts.Bodies = admit.NewBytes(8 * r.config.MaxBody)
 	server := httptest.NewServer(httpapi.New(r.config, r.parts))
 	t.Cleanup(func() {
 		r.client.CloseIdleConnections()
@@ -273,6 +283,8 @@ func TestRefusals(t *testing.T) {
 		{"query", "POST", "/v1/models/m:predict?topk=1", "a", []string{text}, 400, `unknown query parameter "topk": want top_k`},
 		{"top_k no number", "POST", "/v1/models/m:predict?top_k=x", "a", []string{text}, 400, `top_k is "x": want a whole number, at least 1`},
 		{"top_k zero", "POST", "/v1/models/m:predict?top_k=0", "a", []string{text}, 400, "top_k is 0: want a whole number, at least 1"},
+		{"top_k twice", "POST", "/v1/models/m:predict?top_k=1&top_k=2", "a", []string{text}, 400, "top_k is given more than once: want it in the query or in the body"},
+		{"top_k in query and body", "POST", "/v1/models/m:predict?top_k=1", `{"instances":["a"],"parameters":{"top_k":2}}`, []string{"Content-Type: application/json"}, 400, "top_k is given more than once: want it in the query or in the body"},
 		{"verb", "POST", "/v1/models/m:guess", "a", []string{text}, 404, `unknown verb ":guess": want :predict`},
 		{"verb not offered", "POST", "/v1/models/m:explain", "a", []string{text}, 501, ":explain is not offered: use :predict"},
 		{"no verb", "POST", "/v1/models/m", "a", []string{text}, 405, "method POST is not allowed here: use GET"},
@@ -291,8 +303,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `model "x" does not exist: GET /v1/models lists the models`},
 		{"unknown version", "GET", "/v2/models/m/versions/9", "", nil, 404, `model "m" has no version 9: GET /v1/models/m lists its versions`},
 		{"metadata of a failed version", "GET", "/v2/models/m/versions/3", "", nil, 503, "model m@3 is not ready: GET /v1/models/m says why"},
-		{"registry without sidecar", "GET", "/registry/v1/models", "", nil, 503, "the registry needs a Dapr sidecar, and Onda runs without one"},
-		{"events without sidecar", "POST", "/events/scoring", "{}", nil, 404, "there is nothing at POST /events/scoring: want /v1/models/MODEL:predict, /v2/models/MODEL/infer or another path of README.md"},
+		{"registry without sidecar", "GET", "/registry/v1/models", "", nil, 501, "the registry needs a Dapr sidecar, and Onda runs without one"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -335,6 +346,15 @@ func TestEveryCode(t *testing.T) {
 				t.Errorf("logged as an error: %v; only failures of ours are", logged)
 			}
 		})
+	}
+}
+
+func TestPanicIsAnsweredAndCounted(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(r *rig) { r.parts.Draining = func() bool { panic("oops") } })
+	expect(t, r.call(t, "GET", "/healthz", ""), 500, failure("internal error: the request was not answered; the server's log has the details"))
+	if r.observer.panics != 1 || !strings.Contains(r.log.String(), `"panic":"oops"`) {
+		t.Errorf("%d panics counted, log %s", r.observer.panics, r.log.String())
 	}
 }
 

@@ -61,6 +61,8 @@ func (h *Handler) infer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	// The body is not needed for the time that the caller takes to read its answer.
+	release()
 	answered(w, resp.ID, resp.Model, resp.Timing)
 	write(w, http.StatusOK, answer)
 	return nil

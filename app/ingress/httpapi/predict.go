@@ -49,6 +49,8 @@ func (h *Handler) predict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	// The body is not needed for the time that the caller takes to read its answer.
+	release()
 	answered(w, resp.ID, resp.Model, resp.Timing)
 	write(w, http.StatusOK, answer)
 	return nil
@@ -94,6 +96,9 @@ func fromQuery(r *http.Request, req *scoring.PredictRequest) error {
 	for key, values := range r.URL.Query() {
 		if key != "top_k" {
 			return scoring.Errorf(scoring.Invalid, "unknown query parameter %q: want top_k", clip(key))
+		}
+		if len(values) > 1 || req.Parameters.TopK != 0 {
+			return scoring.Errorf(scoring.Invalid, "top_k is given more than once: want it in the query or in the body")
 		}
 		k, err := strconv.Atoi(values[0])
 		if err != nil {

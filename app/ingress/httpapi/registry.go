@@ -49,7 +49,7 @@ func (h *Handler) registryModel(w http.ResponseWriter, r *http.Request) error {
 }
 
 func noStore() error {
-	return scoring.Errorf(scoring.Unavailable, "the registry needs a Dapr sidecar, and Onda runs without one")
+	return scoring.Errorf(scoring.Unimplemented, "the registry needs a Dapr sidecar, and Onda runs without one")
 }
 
 func storeFailed(err error) error {

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"path"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -41,26 +43,25 @@ func (h *Handler) routes() {
 		{"GET /registry/v1/models", "registry", h.registryModels},
 		{"GET /registry/v1/models/{model}", "registry", h.registryModel},
 
+		{"POST " + eventsPath, "event", h.event},
+
 		{"GET /healthz", "health", h.health},
 		{"GET /dapr/subscribe", "dapr", h.subscriptions},
 		{"/", "unknown", h.unknown},
 	} {
 		h.mux.Handle(route.pattern, h.serve(route.name, route.op))
 	}
-	if h.parts.Events != nil {
-		h.mux.Handle("POST "+EventsPath, http.MaxBytesHandler(h.parts.Events, h.config.MaxBody))
-	}
 }
 
-// EventsPath is where Dapr delivers scoring events: the subscription in components/
+// eventsPath is where Dapr delivers scoring events: the subscription in components/
 // names it.
-const EventsPath = "/events/scoring"
+const eventsPath = "/events/scoring"
 
 // serve turns an operation into a handler that counts, logs and writes errors.
 func (h *Handler) serve(name string, op operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		err := op(w, r)
+		err := h.caught(op, w, r)
 		took := time.Since(start)
 		h.parts.Observer.Answered("http", name, err, took)
 		if err != nil {
@@ -69,6 +70,19 @@ func (h *Handler) serve(name string, op operation) http.Handler {
 		}
 		h.parts.Log.Debug().Str("operation", name).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("answered")
 	})
+}
+
+// caught runs an operation and turns a panic into an error: one request's bad luck is
+// answered and counted like any other failure.
+func (h *Handler) caught(op operation, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.parts.Observer.Panicked()
+			h.parts.Log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while answering")
+			err = scoring.InternalError(nil)
+		}
+	}()
+	return op(w, r)
 }
 
 // subscriptions tells Dapr that the app subscribes to nothing by itself: the
