@@ -55,29 +55,30 @@ type Artifact struct {
 	Size int64
 }
 
-// Scan lists the versions below the folder models, by name and number. Folders whose
-// names are no versions, such as one for training, are passed over. A model's folder
-// with a name that cannot be asked for is an error.
-func Scan(models string) ([]Ref, error) {
+// Scan lists the versions below the folder models, by name and number. Hidden folders,
+// and folders beside the versions whose names are no numbers, such as one for training,
+// are passed over. passed tells of what looks like a model and cannot be one: nobody
+// should have to find out why a model does not exist. The error is for a folder that
+// cannot be read.
+func Scan(models string) (refs []Ref, passed []error, err error) {
 	entries, err := os.ReadDir(models)
 	if err != nil {
-		return nil, fmt.Errorf("read models folder: %w", err)
+		return nil, nil, fmt.Errorf("read models folder: %w", err)
 	}
-	var refs []Ref
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue // hidden: what editors, version control and Kubernetes' mounts leave
+		if strings.ContainsAny(entry.Name()[:1], "._") || entry.Name() == "lost+found" {
+			continue // what editors, Python, version control, file systems and mounts leave
 		}
 		versions, err := scanModel(models, entry.Name())
 		if err != nil {
-			return nil, err
+			passed = append(passed, err)
 		}
 		refs = append(refs, versions...)
 	}
 	slices.SortFunc(refs, func(a, b Ref) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 	})
-	return refs, nil
+	return refs, passed, nil
 }
 
 // scanModel lists the versions of one model. It follows links, because that is how
@@ -87,6 +88,9 @@ func scanModel(models, name string) ([]Ref, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil //nolint:nilerr // a file beside the models' folders, such as a README, is no model
+	}
+	if err := scoring.CheckName("model folder", name); err != nil {
+		return nil, err
 	}
 	var refs []Ref
 	for _, entry := range entries {
@@ -100,10 +104,7 @@ func scanModel(models, name string) ([]Ref, error) {
 		refs = append(refs, Ref{Name: name, Version: version, Dir: filepath.Join(dir, entry.Name())})
 	}
 	if len(refs) == 0 {
-		return nil, nil
-	}
-	if err := scoring.CheckName("model folder", name); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s has no version: want %s", dir, filepath.Join(dir, "<number>", modelFile))
 	}
 	return refs, nil
 }

@@ -92,15 +92,28 @@ func TestScan(t *testing.T) {
 		"elsewhere/model.onnx":         "x",
 		"no versions!/notes.txt":       "a bad name, and nothing to ask for",
 		"store/linked/8/model.onnx":    "x",
+		".old/1/model.onnx":            "hidden",
+		"__pycache__/x.pyc":            "Python's",
 	})
 	// Kubernetes mounts volumes as links to folders.
 	link(t, filepath.Join(dir, "store", "linked"), filepath.Join(dir, "c"))
 	link(t, filepath.Join("..", "elsewhere"), filepath.Join(dir, "a", "8"))
 	link(t, "nowhere", filepath.Join(dir, "a", "9"))
 	link(t, "nowhere", filepath.Join(dir, "broken"))
-	got, err := artifact.Scan(dir)
+	got, passed, err := artifact.Scan(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	reasons := []string{
+		filepath.Join(dir, "elsewhere") + " has no version: want " + filepath.Join(dir, "elsewhere", "<number>", "model.onnx"),
+		`Invalid: model folder "no versions!": use letters, digits, '.', '_' and '-', a letter or digit first`,
+		filepath.Join(dir, "store") + " has no version: want " + filepath.Join(dir, "store", "<number>", "model.onnx"),
+	}
+	if len(passed) != len(reasons) {
+		t.Fatalf("passed over %v, want %q", passed, reasons)
+	}
+	for i, want := range reasons {
+		refused(t, passed[i], want)
 	}
 	want := []artifact.Ref{
 		{Name: "a", Version: 7, Dir: filepath.Join(dir, "a", "7")},
@@ -117,19 +130,27 @@ func TestScan(t *testing.T) {
 
 func TestScanOfAnEmptyFolder(t *testing.T) {
 	t.Parallel()
-	if got, err := artifact.Scan(t.TempDir()); err != nil || len(got) != 0 {
-		t.Errorf("got %v, %v, want nothing", got, err)
+	if got, passed, err := artifact.Scan(t.TempDir()); err != nil || len(got) != 0 || len(passed) != 0 {
+		t.Errorf("got %v, %v, %v, want nothing", got, passed, err)
 	}
 }
 
 func TestScanRefuses(t *testing.T) {
 	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "none")
+	_, _, err := artifact.Scan(dir)
+	refused(t, err, "read models folder: open "+dir+": no such file or directory")
+}
+
+// TestScanGoesOnAfterABadName keeps one badly named folder from stopping all others.
+func TestScanGoesOnAfterABadName(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	write(t, dir, files{"my model/1/model.onnx": "x"})
-	_, err := artifact.Scan(dir)
-	refused(t, err, `Invalid: model folder "my model": use letters, digits, '.', '_' and '-', a letter or digit first`)
-	_, err = artifact.Scan(filepath.Join(dir, "none"))
-	refused(t, err, "read models folder: open "+filepath.Join(dir, "none")+": no such file or directory")
+	write(t, dir, files{"my model/1/model.onnx": "x", "good/1/model.onnx": "x"})
+	refs, passed, err := artifact.Scan(dir)
+	if err != nil || len(refs) != 1 || refs[0].Name != "good" || len(passed) != 1 {
+		t.Errorf("got %v, %v, %v, want good alone and a word about the other", refs, passed, err)
+	}
 }
 
 func TestRefString(t *testing.T) {
@@ -357,9 +378,9 @@ func TestDigest(t *testing.T) {
 // TestShippedModels opens every version in the repository.
 func TestShippedModels(t *testing.T) {
 	t.Parallel()
-	refs, err := artifact.Scan("../../models")
-	if err != nil {
-		t.Fatal(err)
+	refs, passed, err := artifact.Scan("../../models")
+	if err != nil || len(passed) != 0 {
+		t.Fatal(err, passed)
 	}
 	if len(refs) == 0 {
 		t.Fatal("got no versions in models, want at least one")
@@ -396,9 +417,9 @@ func TestDigestByPython(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no python3 to run models/digest.py")
 	}
-	refs, err := artifact.Scan("../../models")
-	if err != nil {
-		t.Fatal(err)
+	refs, passed, err := artifact.Scan("../../models")
+	if err != nil || len(passed) != 0 {
+		t.Fatal(err, passed)
 	}
 	for _, ref := range refs {
 		a, err := artifact.Open(ref)

@@ -26,9 +26,12 @@ type Loader struct {
 // loading and warming up take every core they get. A version that cannot be loaded is
 // noted and passed over. The error is for a folder that cannot be read, or ctx's.
 func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
-	refs, err := artifact.Scan(models)
+	refs, passed, err := artifact.Scan(models)
 	if err != nil {
 		return err
+	}
+	for _, err := range passed {
+		l.Log.Warn().Err(err).Msg("folder passed over: it is no model")
 	}
 	if len(refs) == 0 {
 		l.Log.Warn().Str("folder", models).Msg("there are no models: want <model>/<version>/model.onnx")

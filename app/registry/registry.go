@@ -202,7 +202,9 @@ func (r *Registry) usableLocked(ref scoring.ModelRef) (*Version, error) {
 	case s.State == Loading:
 		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
 	case s.State == Failed:
-		return nil, scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version).WithRetryAfter(failedRetry)
+		e := scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version).WithRetryAfter(failedRetry)
+		e.Final = true // an event that waits for it would only keep others waiting
+		return nil, e
 	}
 	return s.Version, nil
 }

@@ -18,6 +18,9 @@ type Error struct {
 	// RetryAfter says when the same request can succeed, for [Overloaded] and
 	// [Unavailable]; 0 where that is not known.
 	RetryAfter time.Duration
+	// Final says that no retry can mend this failure, whatever its code: an event ends
+	// with it.
+	Final bool
 
 	cause error
 }
@@ -38,6 +41,14 @@ func (e *Error) WithCause(cause error) *Error {
 func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	e.RetryAfter = d
 	return e
+}
+
+// EventOutcome is what becomes of an event that failed with e.
+func (e *Error) EventOutcome() Outcome {
+	if e.Final {
+		return DeadLetter
+	}
+	return e.Code.EventOutcome()
 }
 
 // Error gives code, message and cause: the text for logs, not for callers.

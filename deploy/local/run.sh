@@ -49,8 +49,17 @@ refuse_second() {
   local pid
   [[ -f $PID_FILE ]] || return 0
   pid=$(<"$PID_FILE")
-  kill -0 "$pid" 2>/dev/null || return 0
+  is_run "$pid" || return 0
   die "Onda runs here already (process $pid): stop it with Ctrl-C where it runs, or with make stop"
+}
+
+# check_settings: a wrong one is told before anything is started, and not in the middle of four programs' lines.
+check_settings() {
+  local wrong name
+  wrong=$(
+    while read -r name _; do unset "$name"; done <<<"$PORTS"
+    cd "$ROOT" && "$LOCAL/bin/onda" config 2>&1 >/dev/null
+  ) || die "${wrong#onda: }"
 }
 
 # start: dapr gets a process group of its own, so that Ctrl-C reaches this script alone, which then ends all in order.
@@ -159,6 +168,7 @@ refuse_second
 check_ports
 "$here/setup.sh" run app
 choose_dapr
+check_settings
 trap stop_all EXIT
 trap 'say "stopping"; exit 0' INT TERM HUP
 start
@@ -170,6 +180,14 @@ if [[ -t 2 ]]; then
 else
   wanted() { kill -0 "$PPID" 2>/dev/null; }
 fi
-while kill -0 "$GROUP" 2>/dev/null && wanted; do sleep 0.5; done
+# dapr restarts nothing and goes on when a program has ended; an orchestrator does better.
+for ((tick = 0; ; tick++)); do
+  if ! kill -0 "$GROUP" 2>/dev/null || ! wanted; then break; fi
+  if ((tick % 4 == 3)); then
+    dead=$(dead_part)
+    [[ -z $dead ]] || fail "${dead/ended while starting/ended}. Nothing restarts it here: run make run again"
+  fi
+  sleep 0.5
+done
 kill -0 "$GROUP" 2>/dev/null && exit
 wait "$GROUP" 2>/dev/null || fail "dapr ended (status $?): see its lines above; logs: .dapr/logs"

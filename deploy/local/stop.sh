@@ -6,10 +6,12 @@ set -euo pipefail
 source "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lib/common.sh"
 
 pid_file=$LOCAL/run/pid
-if [[ ! -f $pid_file ]] || ! kill -TERM "$(<"$pid_file")" 2>/dev/null; then
+if [[ ! -f $pid_file ]] || ! is_run "$(<"$pid_file")"; then
+  rm -f "$pid_file"
   say "Onda does not run here"
   exit 0
 fi
+kill -TERM "$(<"$pid_file")"
 for ((tries = 0; tries < 100; tries++)); do
   if [[ ! -f $pid_file ]]; then
     say "Onda has stopped"

@@ -92,7 +92,7 @@ func (c *Consumer) Deliver(ctx context.Context, body []byte) (status string) {
 	result, err := c.score(ctx, event)
 	switch {
 	case err == nil:
-	case scoring.CodeOf(err).EventOutcome() == scoring.Retry:
+	case scoring.AsError(err).EventOutcome() == scoring.Retry:
 		return c.retry(event, err)
 	default:
 		return c.deadLetter(ctx, event, body, err)

@@ -502,6 +502,17 @@ func (waiter) Infer(ctx context.Context, _ *scoring.InferRequest) (*scoring.Infe
 	return nil, scoring.AsError(ctx.Err())
 }
 
+// TestFinalFailureIsNotRetried ends an event for a model that cannot be loaded: given back
+// to the broker, it would only keep others waiting.
+func TestFinalFailureIsNotRetried(t *testing.T) {
+	t.Parallel()
+	d := newDoor()
+	failed := scoring.Errorf(scoring.Unavailable, "model m@1 could not be loaded")
+	failed.Final = true
+	d.scorer.err = fmt.Errorf("score: %w", failed)
+	d.refused(t, d.deliver(t, event(predictData)), scoring.Unavailable, "model m@1 could not be loaded")
+}
+
 // TestLetterThatIsTooLarge leaves the dead letter to the sidecar, which has the original.
 func TestLetterThatIsTooLarge(t *testing.T) {
 	t.Parallel()

@@ -42,6 +42,17 @@ at_least() {
   done
 }
 
+# is_run PID: whether the process is the run.sh of this folder. A number alone proves nothing: after a crash it can be
+# another program's, and a copied folder brings the other one's number along.
+is_run() {
+  kill -0 "$1" 2>/dev/null || return
+  if [[ -d /proc/$1 ]]; then
+    tr '\0' ' ' <"/proc/$1/cmdline" | grep -q 'deploy/local/run\.sh' && [[ $(readlink "/proc/$1/cwd") == "$ROOT" ]]
+  else
+    ps -p "$1" -o command= | grep -q 'deploy/local/run\.sh'
+  fi
+}
+
 # make_scratch: SCRATCH becomes this process's own folder inside LOCAL, so that moving a finished item to its place is a
 # rename. Folders of set-ups that were killed are removed here.
 make_scratch() {
