@@ -33,6 +33,11 @@ stop_all() {
     sleep 0.1
   done
   kill -KILL -- "-$GROUP" 2>/dev/null || true
+  # A killed process still holds its ports for a moment: the next run must not meet them.
+  for ((tries = 0; tries < 50; tries++)); do
+    kill -0 -- "-$GROUP" 2>/dev/null || break
+    sleep 0.1
+  done
   kill -TERM "$GUARD" 2>/dev/null || true
   rm -f "$PID_FILE"
 }
