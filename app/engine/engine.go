@@ -92,7 +92,7 @@ func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring
 	resp := &scoring.InferResponse{ID: idOr(req.ID)}
 	err := e.score(ctx, req.Model, rowsOf(req.Inputs), &resp.Timing, &resp.Model, func(v *registry.Version) (err error) {
 		watch := stopwatch(time.Now())
-		resp.Outputs, err = run(ctx, v, req.Inputs, req.Outputs)
+		resp.Outputs, err = run(ctx, v, req.Inputs, namesOf(req.Outputs))
 		resp.Timing.Run = watch.lap()
 		return err
 	})
@@ -150,6 +150,15 @@ func idOr(id string) string {
 		return uuid.NewString()
 	}
 	return made.String()
+}
+
+// namesOf lists the names of outputs.
+func namesOf(outputs []scoring.Output) []string {
+	var names []string
+	for _, o := range outputs {
+		names = append(names, o.Name)
+	}
+	return names
 }
 
 // rowsOf counts the rows of a request on tensors: the largest first dimension.

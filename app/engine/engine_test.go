@@ -184,7 +184,7 @@ func TestInferWalksThePathInOrder(t *testing.T) {
 	resp, err := r.engine(t, false).Infer(t.Context(), &scoring.InferRequest{
 		Model:   scoring.ModelRef{Name: "m"},
 		Inputs:  []scoring.Tensor{{Name: "x", Datatype: scoring.Uint8, Shape: []int64{3}, Data: []byte{1, 2, 3}}},
-		Outputs: []string{"y"},
+		Outputs: []scoring.Output{{Name: "y"}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,8 @@ const (
 	Available State = "AVAILABLE"
 	// Failed means that the version could not be loaded.
 	Failed State = "FAILED"
+	// Unloaded means that an operator took the version out of service.
+	Unloaded State = "END"
 )
 
 // Session runs a loaded model: see onnx.Session, which implements it.
@@ -52,6 +54,9 @@ type Version struct {
 	Session Session
 	// Pipeline of the version; nil where its manifest has none.
 	Pipeline pipeline.Pipeline
+	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
+	// outputs with a label file are in it.
+	Labels map[string][]string
 	// LoadedAt is when it became ready.
 	LoadedAt time.Time
 

@@ -1,7 +1,5 @@
 package scoring
 
-import "time"
-
 // InstanceKind says how a caller gave an instance.
 type InstanceKind uint8
 
@@ -46,6 +44,8 @@ type PredictRequest struct {
 	Instances []Instance
 	// Parameters for all of the instances.
 	Parameters Parameters
+	// Schedule says how urgent the request is.
+	Schedule Schedule
 }
 
 // Class is one class of an image prediction.
@@ -99,19 +99,4 @@ type PredictResponse struct {
 	Predictions []Prediction
 	// Timing says where the time went.
 	Timing Timing
-}
-
-// Timing says how long a request spent in each step of its path. Steps that a request
-// does not have are 0.
-type Timing struct {
-	// Decode is the time from the first byte of the body to a request of this package.
-	Decode time.Duration
-	// Queue is the wait for a place.
-	Queue time.Duration
-	// Preprocess is the time from instances to tensors.
-	Preprocess time.Duration
-	// Run is the time inside ONNX Runtime.
-	Run time.Duration
-	// Postprocess is the time from tensors to predictions.
-	Postprocess time.Duration
 }

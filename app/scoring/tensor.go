@@ -112,6 +112,9 @@ type TensorSpec struct {
 	Datatype Datatype
 	// Shape with -1 for a dimension that may vary.
 	Shape []int64
+	// Axes names the dimensions that may vary as the model's file does, such as "batch";
+	// "" where it gives no name. It is nil, or as long as Shape.
+	Axes []string
 }
 
 // Signature is what a model takes and gives, read from its ONNX file.
@@ -130,8 +133,20 @@ type InferRequest struct {
 	ID string
 	// Inputs, one for each input of the model, in any order.
 	Inputs []Tensor
-	// Outputs wanted, by name; all of them if empty.
-	Outputs []string
+	// Outputs wanted; all of them if empty.
+	Outputs []Output
+	// Schedule says how urgent the request is.
+	Schedule Schedule
+}
+
+// Output asks for one output of a model.
+type Output struct {
+	// Name of the output.
+	Name string
+	// Classes, where it is not 0, asks for the best so many classes of each row instead of
+	// the tensor: the protocol's classification extension. The answer is a [Bytes] tensor
+	// of "score:index" or "score:index:label".
+	Classes int
 }
 
 // InferResponse answers an [InferRequest].

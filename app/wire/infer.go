@@ -69,7 +69,7 @@ func DecodeInfer(body []byte) (scoring.InferRequest, InferOptions, error) {
 		if err := checkOutput(output); err != nil {
 			return req, opts, err
 		}
-		req.Outputs = append(req.Outputs, output.Name)
+		req.Outputs = append(req.Outputs, scoring.Output{Name: output.Name})
 	}
 	var err error
 	opts.Timeout, err = decodeTimeout(b.Parameters["timeout"])

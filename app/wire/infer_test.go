@@ -169,7 +169,7 @@ func TestDecodeInferWholeRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if req.ID != "q-1" || !slices.Equal(req.Outputs, []string{"y", "z"}) || opts.Timeout != 1500*time.Microsecond {
+	if req.ID != "q-1" || !slices.Equal(req.Outputs, []scoring.Output{{Name: "y"}, {Name: "z"}}) || opts.Timeout != 1500*time.Microsecond {
 		t.Errorf("got id %q, outputs %v, timeout %s, want q-1, [y z], 1.5ms", req.ID, req.Outputs, opts.Timeout)
 	}
 	if len(req.Inputs) != 2 {

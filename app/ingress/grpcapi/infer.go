@@ -46,7 +46,7 @@ func decodeInfer(in *inferencepb.ModelInferRequest) (req scoring.InferRequest, t
 		if err := checkOutput(output); err != nil {
 			return req, 0, err
 		}
-		req.Outputs = append(req.Outputs, output.GetName())
+		req.Outputs = append(req.Outputs, scoring.Output{Name: output.GetName()})
 	}
 	req.Inputs, err = decodeInputs(in)
 	return req, timeout, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,7 +150,7 @@ func TestInferAnswer(t *testing.T) {
 	if got, want := asked.Model, (scoring.ModelRef{Name: "iris", Version: 7}); got != want {
 		t.Errorf("asked for %v, want %v", got, want)
 	}
-	if asked.ID != "mine" || strings.Join(asked.Outputs, " ") != "b a" {
+	if asked.ID != "mine" || !slices.Equal(asked.Outputs, []scoring.Output{{Name: "b"}, {Name: "a"}}) {
 		t.Errorf("asked with id %q and outputs %v", asked.ID, asked.Outputs)
 	}
 	if resp.GetModelName() != "iris" || resp.GetModelVersion() != "7" || resp.GetId() != "made" || resp.GetParameters()["digest"].GetStringParam() != "sha256:0123" {

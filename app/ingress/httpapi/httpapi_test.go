@@ -399,7 +399,7 @@ func TestInfer(t *testing.T) {
 	r := start(t)
 	got := r.call(t, "POST", "/v2/models/m/versions/2/infer", `{"id":"i","inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1.5,-2]}],"outputs":[{"name":"y"}]}`)
 	expect(t, got, 200, `{"model_name":"m","model_version":"2","id":"i","parameters":{"digest":"sha256:2"},"outputs":[{"name":"x","datatype":"FP32","shape":[2],"data":[1.5,-2]}]}`)
-	if r.scorer.infer.Model.Version != 2 || len(r.scorer.infer.Outputs) != 1 || r.scorer.infer.Outputs[0] != "y" {
+	if r.scorer.infer.Model.Version != 2 || len(r.scorer.infer.Outputs) != 1 || r.scorer.infer.Outputs[0].Name != "y" {
 		t.Errorf("asked %+v", r.scorer.infer)
 	}
 }
