@@ -1,0 +1,201 @@
+package batch
+
+import (
+	"context"
+	"time"
+
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// run is what is run at once: one job, or several joined.
+type run struct {
+	jobs []*job
+	rows int64
+	// ctx ends the run: the job's own for one job, and cancelled by the last of several
+	// that leaves.
+	ctx    context.Context //nolint:containedctx // a run is a call
+	cancel context.CancelFunc
+	// live counts the jobs that are still waited for; guarded by the scheduler's lock.
+	live int
+	// copied is closed when the run no longer needs the memory of its jobs. It is nil for
+	// a run of one job, whose caller waits for the end in any case.
+	copied chan struct{}
+	// longest are the lengths of the axes that the batcher pads, over all jobs.
+	longest []int64
+}
+
+// newRunLocked makes a run of jobs, which must not be empty.
+func newRunLocked(jobs []*job) *run {
+	r := &run{jobs: jobs, live: len(jobs)}
+	for _, j := range jobs {
+		j.run = r
+		r.rows += j.rows
+	}
+	if len(jobs) == 1 {
+		r.ctx, r.cancel = jobs[0].ctx, func() {}
+		return r
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.copied = make(chan struct{})
+	return r
+}
+
+// idleLocked says whether j can run at once, without a look at the queue.
+func (b *Batcher) idleLocked(j *job) bool {
+	return b.parts.Scheduler.free > 0 && b.queue.empty() && b.config.Delay == 0 && (j.key == "" || !b.crowdedLocked(j.rows))
+}
+
+// crowdedLocked says whether a batch of so many rows should wait for the run under way to end,
+// although a slot is free. Under load, where requests keep coming, runs that begin early
+// are small, and small runs of a model with a high fixed cost use up the processor that
+// all of them need.
+func (b *Batcher) crowdedLocked(rows int64) bool {
+	const load = 2 // requests in a run, on average
+	return b.running > 0 && b.crowd >= load && rows < int64(min(b.config.MaxRows, b.latency.worthwhile()))
+}
+
+// dueLocked gives the group whose batch closes now. Where there is none, at is when to look
+// again; zero means at the end of a run.
+//
+// A batch closes when it is full, when the tightest budget leaves just the time to run it,
+// when its delay is over, and, without a delay, as soon as there is a slot for it.
+func (b *Batcher) dueLocked(now time.Time) (g *group, at time.Time) {
+	g = b.queue.next()
+	if g == nil || g.key == "" || g.rows >= int64(b.config.MaxRows) {
+		return g, time.Time{}
+	}
+	if b.config.Delay == 0 && !b.crowdedLocked(g.rows) {
+		return g, time.Time{}
+	}
+	closes := b.closesLocked(g)
+	if !closes.IsZero() && !now.Before(closes) {
+		return g, time.Time{}
+	}
+	return nil, closes
+}
+
+// closesLocked is the latest time at which a group's batch closes, as far as time decides.
+func (b *Batcher) closesLocked(g *group) time.Time {
+	var closes time.Time
+	earlier := func(t time.Time) {
+		if closes.IsZero() || t.Before(closes) {
+			closes = t
+		}
+	}
+	// Twice the prediction: a batch that closes in the last moment is late half the time.
+	need := 2 * b.latency.predict(int(min(g.rows, int64(b.config.MaxRows))))
+	for _, l := range g.lanes {
+		for _, j := range l {
+			if b.config.Delay > 0 {
+				earlier(j.arrived.Add(b.config.Delay))
+			}
+			if !j.deadline.IsZero() {
+				earlier(j.deadline.Add(-need))
+			}
+		}
+	}
+	return closes
+}
+
+// takeLocked closes a batch of g's jobs; nil if none of them is waited for any more.
+// Interactive jobs come first, and bulk jobs take the room that they leave.
+func (b *Batcher) takeLocked(g *group, now time.Time) *run {
+	t := taking{batcher: b, group: g, now: now, limit: int64(max(b.config.MaxRows, 1))}
+	t.fill(scoring.Interactive, 0)
+	if t.more() {
+		t.fill(scoring.Bulk, b.bulkBudgetLocked(t.rows, now))
+	}
+	if len(t.jobs) == 0 {
+		return nil
+	}
+	return newRunLocked(t.jobs)
+}
+
+const (
+	// recent is how long a version counts as interactive after the last such request.
+	recent = time.Second
+	// share is how much longer than with interactive rows alone a run may take when bulk
+	// rows fill it up.
+	share = 1.25
+)
+
+// bulkBudgetLocked is how long a run with bulk rows may take; 0 sets no bound. A run that
+// has begun cannot be interrupted, so while interactive requests come, bulk rows must not
+// make runs that those would have to wait for.
+func (b *Batcher) bulkBudgetLocked(interactive int64, now time.Time) time.Duration {
+	if interactive > 0 {
+		return time.Duration(share * float64(b.latency.predict(int(interactive))))
+	}
+	if now.Sub(b.interactive) < recent {
+		return 2 * b.latency.predict(1)
+	}
+	return 0
+}
+
+// taking fills a batch.
+type taking struct {
+	batcher  *Batcher
+	group    *group
+	now      time.Time
+	limit    int64
+	jobs     []*job
+	rows     int64
+	tightest time.Time
+}
+
+// more says whether the batch takes another job.
+func (t *taking) more() bool { return len(t.jobs) == 0 || t.group.key != "" && t.rows < t.limit }
+
+// fill takes jobs of a lane in their order, until one does not fit. budget bounds the
+// predicted time of the run; 0 does not.
+func (t *taking) fill(lane scoring.Lane, budget time.Duration) {
+	for t.more() && len(t.group.lanes[lane]) > 0 {
+		j := t.group.lanes[lane][0]
+		if err := t.refusal(j); err != nil {
+			t.batcher.dequeueLocked(j)
+			j.answer(Result{}, err)
+			continue
+		}
+		if len(t.jobs) > 0 && !t.fits(j, budget) {
+			return
+		}
+		t.batcher.dequeueLocked(j)
+		t.jobs = append(t.jobs, j)
+		t.rows += j.rows
+		t.tightest = earliest(t.tightest, j.deadline)
+	}
+}
+
+// refusal says why a job is not run any more: work that would come too late is not begun.
+func (t *taking) refusal(j *job) error {
+	if err := j.dead(t.now); err != nil {
+		return err
+	}
+	least := t.batcher.latency.shortest()
+	if left := j.deadline.Sub(t.now); !j.deadline.IsZero() && left < least {
+		return scoring.Errorf(scoring.Expired, "the request's time budget was spent before its turn came: %s are left, and a run takes at least %s", left, least)
+	}
+	return nil
+}
+
+// fits says whether the batch can take j and still be in time for all its members.
+func (t *taking) fits(j *job, budget time.Duration) bool {
+	rows := t.rows + j.rows
+	if rows > t.limit {
+		return false
+	}
+	need := t.batcher.latency.predict(int(rows))
+	if budget > 0 && need > budget {
+		return false
+	}
+	tightest := earliest(t.tightest, j.deadline)
+	return tightest.IsZero() || need <= tightest.Sub(t.now)
+}
+
+// earliest is the earlier of two times, of which the zero time is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

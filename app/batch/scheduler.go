@@ -1,0 +1,141 @@
+package batch
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// Scheduler lends the slots of a device to the batchers of all versions on it. A slot is
+// the right to run one model at a time; the number of slots times the threads of a run is
+// the number of cores. It is safe for concurrent use.
+//
+// There is no goroutine of its own: decisions are taken by whoever brings a request or
+// ends a run.
+type Scheduler struct {
+	slots int
+
+	// mu guards the scheduler and the queues of all its batchers. Decisions are short, and
+	// one lock means that none of them can cross another.
+	mu   sync.Mutex
+	free int
+	// listed are the batchers with waiting jobs; whose turn it is stands first.
+	listed []*Batcher
+}
+
+// NewScheduler makes a scheduler of slots slots. It panics when nothing could ever run,
+// which is a mistake in wiring: settings are checked before.
+func NewScheduler(slots int) *Scheduler {
+	if slots < 1 {
+		panic("batch: a scheduler needs at least 1 slot") //nolint:forbidigo // a mistake in wiring
+	}
+	return &Scheduler{slots: slots, free: slots}
+}
+
+// Slots is the number of runs that can go on at once.
+func (s *Scheduler) Slots() int { return s.slots }
+
+// Busy is the number of runs under way.
+func (s *Scheduler) Busy() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots - s.free
+}
+
+// dispatchLocked starts runs while there are free slots and batches that may close.
+func (s *Scheduler) dispatchLocked() {
+	for s.free > 0 {
+		b, g := s.nextLocked()
+		if b == nil {
+			return
+		}
+		r := b.takeLocked(g, time.Now())
+		b.unlistLocked()
+		if r == nil {
+			continue // there were only jobs that nobody waits for any more
+		}
+		s.startLocked(b, r)
+		go b.execute(r)
+	}
+}
+
+// nextLocked finds the batcher and group that run next: versions take turns, those with
+// interactive jobs before those with bulk jobs alone.
+func (s *Scheduler) nextLocked() (*Batcher, *group) {
+	now := time.Now()
+	for _, lane := range [...]scoring.Lane{scoring.Interactive, scoring.Bulk} {
+		for i, b := range s.listed {
+			if lane == scoring.Interactive && b.queue.jobs[scoring.Interactive] == 0 {
+				continue
+			}
+			g, at := b.dueLocked(now)
+			if g == nil {
+				b.wakeLocked(at, now)
+				continue
+			}
+			// To the end of the line: the others come first next time.
+			s.listed = append(slices.Delete(s.listed, i, i+1), b)
+			return b, g
+		}
+	}
+	return nil, nil
+}
+
+// startLocked books a slot for a run.
+func (s *Scheduler) startLocked(b *Batcher, r *run) {
+	s.free--
+	b.running++
+	const keep = 0.8
+	b.crowd = keep*b.crowd + (1-keep)*float64(len(r.jobs))
+}
+
+// end gives a slot back, and starts what waited for it.
+func (s *Scheduler) end(b *Batcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free++
+	b.running--
+	s.dispatchLocked()
+}
+
+// listLocked puts a batcher that has waiting jobs in line.
+func (b *Batcher) listLocked() {
+	if !b.listed {
+		b.listed = true
+		b.parts.Scheduler.listed = append(b.parts.Scheduler.listed, b)
+	}
+}
+
+// unlistLocked takes a batcher without waiting jobs out of the line.
+func (b *Batcher) unlistLocked() {
+	if !b.listed || !b.queue.empty() {
+		return
+	}
+	s := b.parts.Scheduler
+	b.listed = false
+	s.listed = slices.DeleteFunc(s.listed, func(other *Batcher) bool { return other == b })
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+// wakeLocked has the scheduler look again at at; the zero time means that the end of a run
+// will see to it.
+func (b *Batcher) wakeLocked(at, now time.Time) {
+	if at.IsZero() {
+		return
+	}
+	wait := max(at.Sub(now), 0)
+	if b.timer == nil {
+		b.timer = time.AfterFunc(wait, func() {
+			s := b.parts.Scheduler
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.dispatchLocked()
+		})
+		return
+	}
+	b.timer.Reset(wait)
+}

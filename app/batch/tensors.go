@@ -1,0 +1,166 @@
+package batch
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// sharedRows is the first dimension that all inputs have in common.
+func sharedRows(inputs []scoring.Tensor) (rows int64, ok bool) {
+	for i := range inputs {
+		shape := inputs[i].Shape
+		if len(shape) == 0 || i > 0 && shape[0] != rows {
+			return 0, false
+		}
+		rows = shape[0]
+	}
+	return rows, rows > 0
+}
+
+// cut gives the rows from..to of a tensor, without copying.
+func cut(t scoring.Tensor, from, to int64) scoring.Tensor {
+	rows := t.Shape[0]
+	t.Shape = slices.Clone(t.Shape)
+	t.Shape[0] = to - from
+	if t.Datatype == scoring.Bytes {
+		row := int64(len(t.Strings)) / rows
+		t.Strings = t.Strings[from*row : to*row : to*row]
+		return t
+	}
+	row := int64(len(t.Data)) / rows
+	t.Data = t.Data[from*row : to*row : to*row]
+	return t
+}
+
+// cutAll cuts each of tensors.
+func cutAll(tensors []scoring.Tensor, from, to int64) []scoring.Tensor {
+	parts := make([]scoring.Tensor, len(tensors))
+	for i := range tensors {
+		parts[i] = cut(tensors[i], from, to)
+	}
+	return parts
+}
+
+// runInPieces runs a request with more rows than a run takes, side by side where there are
+// slots, and puts the answers together.
+func (b *Batcher) runInPieces(ctx context.Context, req Request, rows int64) (Result, error) {
+	limit := int64(b.config.MaxRows)
+	pieces := make([]Result, (rows+limit-1)/limit)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range pieces {
+		from := int64(i) * limit
+		to := min(from+limit, rows)
+		piece := Request{Inputs: cutAll(req.Inputs, from, to), Outputs: req.Outputs, Schedule: req.Schedule}
+		group.Go(func() (err error) {
+			pieces[i], err = b.run(ctx, newJob(ctx, b, piece, to-from, true))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Result{}, err
+	}
+	return joinResults(pieces)
+}
+
+// joinResults appends the rows of the pieces' outputs.
+func joinResults(pieces []Result) (Result, error) {
+	whole := Result{Outputs: make([]scoring.Tensor, len(pieces[0].Outputs))}
+	for i := range whole.Outputs {
+		parts := make([]scoring.Tensor, len(pieces))
+		for p := range pieces {
+			parts[p] = pieces[p].Outputs[i]
+		}
+		var err error
+		if whole.Outputs[i], err = concat(parts); err != nil {
+			return Result{}, err
+		}
+	}
+	for _, p := range pieces {
+		// The pieces ran side by side: the longest wait and run are those of the request.
+		whole.Queue, whole.Run = max(whole.Queue, p.Queue), max(whole.Run, p.Run)
+		whole.Rows = max(whole.Rows, p.Rows)
+	}
+	return whole, nil
+}
+
+// concat appends the rows of tensors. A model whose outputs do not keep one row for each
+// row of its inputs cannot be run in pieces.
+func concat(parts []scoring.Tensor) (scoring.Tensor, error) {
+	whole := parts[0]
+	whole.Shape = slices.Clone(whole.Shape)
+	whole.Data, whole.Strings = nil, nil
+	for i := range parts {
+		p := &parts[i]
+		if len(whole.Shape) == 0 || len(p.Shape) != len(whole.Shape) || !slices.Equal(p.Shape[1:], whole.Shape[1:]) {
+			return scoring.Tensor{}, scoring.Errorf(scoring.Internal, "output %q cannot be put together from several runs: its shapes differ", whole.Name)
+		}
+		if i > 0 {
+			whole.Shape[0] += p.Shape[0]
+		}
+	}
+	for i := range parts {
+		whole.Data = append(whole.Data, parts[i].Data...)
+		whole.Strings = append(whole.Strings, parts[i].Strings...)
+	}
+	return whole, nil
+}
+
+// keyOf makes the key of inputs: jobs with equal keys can run together. Paddable axes
+// count by their bucket.
+func (b *Batcher) keyOf(inputs []scoring.Tensor) string {
+	key := make([]byte, 0, 64)
+	for i := range inputs {
+		t := &inputs[i]
+		key = append(key, byte(t.Datatype), ':')
+		for axis, d := range t.Shape {
+			if axis == 0 {
+				continue
+			}
+			if p := b.padOf(t.Name, axis); p != nil {
+				d = p.bucket(d)
+			}
+			key = strconv.AppendInt(key, d, 10)
+			key = append(key, ',')
+		}
+		key = append(key, ';')
+	}
+	return string(key)
+}
+
+// checkRows sees to it that the outputs of a joined run can be taken apart.
+func (b *Batcher) checkRows(r *run, outputs []scoring.Tensor) error {
+	if len(r.jobs) == 1 {
+		return nil
+	}
+	for i := range outputs {
+		if shape := outputs[i].Shape; len(shape) == 0 || shape[0] != r.rows {
+			return b.misbatched("output " + strconv.Quote(outputs[i].Name) + " has shape " + scoring.FormatShape(shape) + " for " + strconv.FormatInt(r.rows, 10) + " rows of inputs")
+		}
+	}
+	return nil
+}
+
+// share gives a job its rows, from row on, of a joined run's outputs.
+func (b *Batcher) share(r *run, j *job, outputs []scoring.Tensor, row int64) ([]scoring.Tensor, error) {
+	if len(j.wanted) == 0 {
+		own := make([]scoring.Tensor, len(outputs))
+		for i := range outputs {
+			own[i] = b.unpad(r, j, cut(outputs[i], row, row+j.rows))
+		}
+		return own, nil
+	}
+	own := make([]scoring.Tensor, len(j.wanted))
+	for i, name := range j.wanted {
+		at, ok := b.outputs[name]
+		if !ok || at >= len(outputs) {
+			return nil, scoring.Errorf(scoring.Invalid, "the model has no output %q", name)
+		}
+		own[i] = b.unpad(r, j, cut(outputs[at], row, row+j.rows))
+	}
+	return own, nil
+}
