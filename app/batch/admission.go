@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -15,8 +14,8 @@ type room struct {
 }
 
 // Admit reserves room for a request before any work is spent on it: before its picture is
-// decoded, say. leave gives the room back; it must be called once, when the
-// request has its answer, and only if err is nil.
+// decoded, say. leave gives the room back; it is called when the
+// request has its answer, by one goroutine, and only if err is nil.
 //
 // The error is a [scoring.Error] with code Overloaded: where the lane's room is full, or
 // where those who came before will take longer than ctx's budget lasts. Its RetryAfter is
@@ -34,7 +33,13 @@ func (b *Batcher) Admit(ctx context.Context, schedule scoring.Schedule, rows int
 		b.pace.start(now)
 	}
 	b.rooms[schedule.Lane].rows += rows
-	return sync.OnceFunc(func() { b.leave(schedule.Lane, rows) }), nil
+	left := false
+	return func() {
+		if !left {
+			left = true
+			b.leave(schedule.Lane, rows)
+		}
+	}, nil
 }
 
 // HasRoom says whether [Batcher.Admit] would find room now. Doors ask before they read a body.
@@ -61,7 +66,7 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 		return nil
 	}
 	wait, left := b.aheadLocked(lane), deadline.Sub(now)
-	if wait+b.latency.shortest() <= left {
+	if wait+b.latency.least(rows) <= left {
 		return nil
 	}
 	return scoring.Errorf(scoring.Overloaded, "the model is overloaded: the wait is about %s and the request's time budget %s", wait.Round(time.Millisecond), left.Round(time.Millisecond)).
@@ -88,11 +93,9 @@ func (b *Batcher) clearsLocked(lane scoring.Lane) time.Duration {
 // leave gives room back.
 func (b *Batcher) leave(lane scoring.Lane, rows int) {
 	s := b.parts.Scheduler
-	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.rooms[lane].rows -= rows
-	b.pace.done(rows, now)
 }
 
 // Stats is a moment's view of a batcher.

@@ -158,12 +158,11 @@ type Parts struct {
 
 // Batcher runs the requests to one version. It is safe for concurrent use.
 type Batcher struct {
-	model   Model
-	check   func(inputs []scoring.Tensor, outputs []string) error // nil where the model has none
-	config  Config
-	parts   Parts
-	inputs  map[string]int
-	outputs map[string]int
+	model  Model
+	check  func(inputs []scoring.Tensor, outputs []string) error // nil where the model has none
+	config Config
+	parts  Parts
+	inputs map[string]int
 
 	// alone is set when the model turned out not to be what Config said.
 	alone atomic.Bool
@@ -172,16 +171,15 @@ type Batcher struct {
 
 	queue   queue
 	running int // runs under way
+	bulk    int // those among them without an interactive request
 	latency latency
 	// crowd is the moving average of requests in a run: above 1 under load.
-	crowd float64
-	rooms [2]room // by lane
-	pace  pace
-	// interactive is when the latest request of that lane came.
-	interactive time.Time
-	timer       *time.Timer
-	listed      bool
-	seq         uint64
+	crowd  float64
+	rooms  [2]room // by lane
+	pace   pace
+	timer  *time.Timer
+	listed bool
+	seq    uint64
 }
 
 // New makes the batcher of a model.
@@ -193,7 +191,7 @@ func New(model Model, config Config, parts Parts) *Batcher {
 		parts.Scheduler = NewScheduler(1)
 	}
 	sig := model.Signature()
-	b := &Batcher{model: model, config: config, parts: parts, inputs: index(sig.Inputs), outputs: index(sig.Outputs)}
+	b := &Batcher{model: model, config: config, parts: parts, inputs: index(sig.Inputs)}
 	if c, ok := model.(Checker); ok {
 		b.check = c.Check
 	}
@@ -243,7 +241,7 @@ func (b *Batcher) Run(ctx context.Context, req Request) (Result, error) {
 	if independent && b.config.MaxRows > 0 && rows > int64(b.config.MaxRows) {
 		return b.runInPieces(ctx, req, rows)
 	}
-	return b.run(ctx, newJob(ctx, b, req, rows, independent))
+	return b.run(ctx, req, rows, independent)
 }
 
 // rowsOf counts the rows of a request, and says whether they are independent of each

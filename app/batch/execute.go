@@ -9,32 +9,89 @@ import (
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// run brings a job to its answer: at once where the version is idle, else by the queue.
-func (b *Batcher) run(ctx context.Context, j *job) (Result, error) {
+// run brings a request of at most MaxRows rows to its answer: at once where the version is
+// idle, else by the queue. rows and independent are what [Batcher.rowsOf] says.
+func (b *Batcher) run(ctx context.Context, req Request, rows int64, independent bool) (Result, error) {
 	s := b.parts.Scheduler
+	arrived := time.Now()
 	s.mu.Lock()
-	if j.lane == scoring.Interactive {
-		b.interactive = j.arrived
+	bulk := req.Schedule.Lane == scoring.Bulk
+	if !bulk {
+		s.interactive = arrived
 	}
-	if b.idleLocked(j) {
-		r := newRunLocked([]*job{j})
-		s.startLocked(b, r)
+	if b.idleLocked(rows, independent, bulk) {
+		s.startLocked(b, 1, bulk)
 		s.mu.Unlock()
-		b.execute(r)
-		o := <-j.done
-		return o.result, o.err
+		return b.runAtOnce(ctx, req, rows, arrived)
 	}
+	s.mu.Unlock()
+	// What a job needs is worked out without the lock.
+	j := newJob(ctx, b, req, rows, independent, arrived)
+	s.mu.Lock()
 	err := b.enqueueLocked(j)
 	s.mu.Unlock()
 	if err != nil {
 		return Result{}, err
 	}
-	select {
-	case o := <-j.done:
-		return o.result, o.err
-	case <-ctx.Done():
-		return b.abandon(j)
+	return b.await(ctx, j)
+}
+
+// await waits for a job's answer, for as long as its caller and the model's files allow.
+func (b *Batcher) await(ctx context.Context, j *job) (Result, error) {
+	var patience <-chan time.Time
+	if b.config.Timeout > 0 {
+		timer := time.NewTimer(b.config.Timeout)
+		defer timer.Stop()
+		patience = timer.C
 	}
+	for {
+		select {
+		case o := <-j.done:
+			return o.result, o.err
+		case <-ctx.Done():
+			return b.abandon(j)
+		case <-patience:
+			if b.withdraw(j) {
+				return Result{}, j.impatient()
+			}
+		}
+	}
+}
+
+// withdraw ends a job's wait, if it still waits.
+func (b *Batcher) withdraw(j *job) bool {
+	s := b.parts.Scheduler
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j.index < 0 {
+		return false
+	}
+	b.dequeueLocked(j)
+	b.unlistLocked()
+	s.dispatchLocked() // the job may have been what others waited for
+	return true
+}
+
+// runAtOnce runs a request in its caller's goroutine, on a slot that is booked. It is what
+// nearly all requests to a server without load come through, so it makes nothing that it
+// can do without.
+func (b *Batcher) runAtOnce(ctx context.Context, req Request, rows int64, started time.Time) (Result, error) {
+	outputs, err := b.call(ctx, req.Inputs, req.Outputs)
+	took := time.Since(started)
+	s := b.parts.Scheduler
+	s.mu.Lock()
+	if err == nil {
+		b.learnLocked(rows, took, started.Add(took))
+	}
+	s.endLocked(b, req.Schedule.Lane == scoring.Bulk)
+	s.mu.Unlock()
+	if b.parts.Observer != nil {
+		b.parts.Observer.Ran(Run{Rows: int(rows), Requests: 1, Infer: took, Failed: err != nil})
+	}
+	if err != nil {
+		return Result{}, scoring.AsError(err)
+	}
+	return Result{Outputs: outputs, Run: took, Rows: int(rows)}, nil
 }
 
 // enqueueLocked makes a job wait.
@@ -63,13 +120,10 @@ func (b *Batcher) dequeueLocked(j *job) {
 // abandon is the end of a job whose caller left.
 func (b *Batcher) abandon(j *job) (Result, error) {
 	s := b.parts.Scheduler
-	s.mu.Lock()
-	if j.index >= 0 {
-		b.dequeueLocked(j)
-		b.unlistLocked()
-		s.mu.Unlock()
+	if b.withdraw(j) {
 		return Result{}, scoring.AsError(j.ctx.Err())
 	}
+	s.mu.Lock()
 	select {
 	case o := <-j.done: // answered in the same moment
 		s.mu.Unlock()
@@ -98,7 +152,7 @@ func (b *Batcher) execute(r *run) {
 	giveBack := func() {
 		if held {
 			held = false
-			b.parts.Scheduler.end(b)
+			b.parts.Scheduler.end(b, r.bulk)
 		}
 	}
 	defer func() {
@@ -139,11 +193,11 @@ func (b *Batcher) compute(r *run) (c computed) {
 	defer r.cancel()
 	c.stats = Run{Rows: int(r.rows), Requests: len(r.jobs)}
 	begin := time.Now()
-	inputs, names := r.jobs[0].inputs, r.jobs[0].wanted
+	inputs, names := r.jobs[0].inputs, r.wanted()
 	if len(r.jobs) > 1 {
 		joined := b.join(r)
 		defer b.recycle(joined)
-		inputs, names = joined.inputs, nil
+		inputs = joined.inputs
 		c.stats.Padded, c.stats.Elements = joined.padded, joined.elements
 	}
 	ready := time.Now()
@@ -152,8 +206,10 @@ func (b *Batcher) compute(r *run) (c computed) {
 	c.stats.Infer = time.Since(ready)
 	c.stats.Failed = c.err != nil
 	if c.err == nil {
-		b.learn(r, c.stats.Infer)
-		c.err = b.checkRows(r, c.outputs)
+		b.learn(r, c.stats.Infer, ready.Add(c.stats.Infer))
+		if len(r.jobs) > 1 {
+			c.err = b.checkRows(r.rows, c.outputs)
+		}
 	}
 	return c
 }
@@ -169,11 +225,17 @@ func (b *Batcher) call(ctx context.Context, inputs []scoring.Tensor, outputs []s
 }
 
 // learn notes how long a run took.
-func (b *Batcher) learn(r *run, took time.Duration) {
+func (b *Batcher) learn(r *run, took time.Duration, now time.Time) {
 	s := b.parts.Scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.latency.learn(int(r.rows), took)
+	b.learnLocked(r.rows, took, now)
+}
+
+// learnLocked notes a run of so many rows that ended now.
+func (b *Batcher) learnLocked(rows int64, took time.Duration, now time.Time) {
+	b.latency.learn(int(rows), took)
+	b.pace.done(int(rows), now)
 }
 
 // deliver answers the jobs of a run. It tells of the run first: who has an answer may ask

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -20,16 +21,19 @@ type run struct {
 	// copied is closed when the run no longer needs the memory of its jobs. It is nil for
 	// a run of one job, whose caller waits for the end in any case.
 	copied chan struct{}
+	// bulk says that no job is interactive.
+	bulk bool
 	// longest are the lengths of the axes that the batcher pads, over all jobs.
 	longest []int64
 }
 
 // newRunLocked makes a run of jobs, which must not be empty.
 func newRunLocked(jobs []*job) *run {
-	r := &run{jobs: jobs, live: len(jobs)}
+	r := &run{jobs: jobs, live: len(jobs), bulk: true}
 	for _, j := range jobs {
 		j.run = r
 		r.rows += j.rows
+		r.bulk = r.bulk && j.lane == scoring.Bulk
 	}
 	if len(jobs) == 1 {
 		r.ctx, r.cancel = jobs[0].ctx, func() {}
@@ -40,57 +44,95 @@ func newRunLocked(jobs []*job) *run {
 	return r
 }
 
-// idleLocked says whether j can run at once, without a look at the queue.
-func (b *Batcher) idleLocked(j *job) bool {
-	return b.parts.Scheduler.free > 0 && b.queue.empty() && b.config.Delay == 0 && (j.key == "" || !b.crowdedLocked(j.rows))
+// wanted are the outputs that the run must give: all, where a job wants all.
+func (r *run) wanted() []string {
+	if len(r.jobs) == 1 {
+		return r.jobs[0].wanted
+	}
+	var names []string
+	for _, j := range r.jobs {
+		if len(j.wanted) == 0 {
+			return nil
+		}
+		for _, name := range j.wanted {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// idleLocked says whether a request can run at once, without a look at the queue.
+func (b *Batcher) idleLocked(rows int64, independent, bulk bool) bool {
+	if b.parts.Scheduler.free == 0 || !b.queue.empty() || b.config.Delay > 0 {
+		return false
+	}
+	return !independent || b.config.MaxRows < 2 || !b.crowdedLocked(rows, bulk)
 }
 
 // crowdedLocked says whether a batch of so many rows should wait for the run under way to end,
 // although a slot is free. Under load, where requests keep coming, runs that begin early
 // are small, and small runs of a model with a high fixed cost use up the processor that
 // all of them need.
-func (b *Batcher) crowdedLocked(rows int64) bool {
+//
+// Interactive rows do not wait for bulk: bulk runs may be long.
+func (b *Batcher) crowdedLocked(rows int64, bulk bool) bool {
 	const load = 2 // requests in a run, on average
-	return b.running > 0 && b.crowd >= load && rows < int64(min(b.config.MaxRows, b.latency.worthwhile()))
+	running := b.running
+	if !bulk {
+		running -= b.bulk
+	}
+	return running > 0 && b.crowd >= load && rows < int64(min(b.config.MaxRows, b.latency.worthwhile()))
 }
 
-// dueLocked gives the group whose batch closes now. Where there is none, at is when to look
-// again; zero means at the end of a run.
+// dueLocked gives the most urgent group whose batch closes now. Where there is none, at is
+// when to look again; zero means at the end of a run.
+func (b *Batcher) dueLocked(now time.Time) (due *group, at time.Time) {
+	var urgent *job
+	for _, g := range b.queue.groups {
+		closes, ready := b.readyLocked(g, now)
+		if !ready {
+			at = earliest(at, closes)
+			continue
+		}
+		if head := g.head(); urgent == nil || before(head, urgent) {
+			due, urgent = g, head
+		}
+	}
+	return due, at
+}
+
+// readyLocked says whether a group's batch closes now, or else when; zero means at the end
+// of a run.
 //
 // A batch closes when it is full, when the tightest budget leaves just the time to run it,
 // when its delay is over, and, without a delay, as soon as there is a slot for it.
-func (b *Batcher) dueLocked(now time.Time) (g *group, at time.Time) {
-	g = b.queue.next()
-	if g == nil || g.key == "" || g.rows >= int64(b.config.MaxRows) {
-		return g, time.Time{}
+func (b *Batcher) readyLocked(g *group, now time.Time) (closes time.Time, ready bool) {
+	if g.key == "" || g.rows >= int64(b.config.MaxRows) || b.alone.Load() {
+		return closes, true
 	}
-	if b.config.Delay == 0 && !b.crowdedLocked(g.rows) {
-		return g, time.Time{}
+	if b.config.Delay == 0 && !b.crowdedLocked(g.rows, len(g.lanes[scoring.Interactive]) == 0) {
+		return closes, true
 	}
-	closes := b.closesLocked(g)
-	if !closes.IsZero() && !now.Before(closes) {
-		return g, time.Time{}
-	}
-	return nil, closes
+	closes = b.closesLocked(g)
+	return closes, !closes.IsZero() && !now.Before(closes)
 }
 
 // closesLocked is the latest time at which a group's batch closes, as far as time decides.
 func (b *Batcher) closesLocked(g *group) time.Time {
 	var closes time.Time
-	earlier := func(t time.Time) {
-		if closes.IsZero() || t.Before(closes) {
-			closes = t
-		}
-	}
 	// Twice the prediction: a batch that closes in the last moment is late half the time.
 	need := 2 * b.latency.predict(int(min(g.rows, int64(b.config.MaxRows))))
 	for _, l := range g.lanes {
 		for _, j := range l {
 			if b.config.Delay > 0 {
-				earlier(j.arrived.Add(b.config.Delay))
+				closes = earliest(closes, j.arrived.Add(b.config.Delay))
 			}
 			if !j.deadline.IsZero() {
-				earlier(j.deadline.Add(-need))
+				// Nothing may be known of the model yet, and timers are late: a quarter of the
+				// budget is kept in any case.
+				closes = earliest(closes, j.deadline.Add(-max(need, j.deadline.Sub(j.arrived)/4)))
 			}
 		}
 	}
@@ -112,7 +154,7 @@ func (b *Batcher) takeLocked(g *group, now time.Time) *run {
 }
 
 const (
-	// recent is how long a version counts as interactive after the last such request.
+	// recent is how long after the last interactive request more of them are expected.
 	recent = time.Second
 	// share is how much longer than with interactive rows alone a run may take when bulk
 	// rows fill it up.
@@ -126,7 +168,7 @@ func (b *Batcher) bulkBudgetLocked(interactive int64, now time.Time) time.Durati
 	if interactive > 0 {
 		return time.Duration(share * float64(b.latency.predict(int(interactive))))
 	}
-	if now.Sub(b.interactive) < recent {
+	if now.Sub(b.parts.Scheduler.interactive) < recent {
 		return 2 * b.latency.predict(1)
 	}
 	return 0
@@ -144,7 +186,9 @@ type taking struct {
 }
 
 // more says whether the batch takes another job.
-func (t *taking) more() bool { return len(t.jobs) == 0 || t.group.key != "" && t.rows < t.limit }
+func (t *taking) more() bool {
+	return len(t.jobs) == 0 || t.group.key != "" && t.rows < t.limit && !t.batcher.alone.Load()
+}
 
 // fill takes jobs of a lane in their order, until one does not fit. budget bounds the
 // predicted time of the run; 0 does not.
@@ -171,7 +215,10 @@ func (t *taking) refusal(j *job) error {
 	if err := j.dead(t.now); err != nil {
 		return err
 	}
-	least := t.batcher.latency.shortest()
+	if err := j.late(t.now); err != nil {
+		return err
+	}
+	least := t.batcher.latency.least(int(j.rows))
 	if left := j.deadline.Sub(t.now); !j.deadline.IsZero() && left < least {
 		return scoring.Errorf(scoring.Expired, "the request's time budget was spent before its turn came: %s are left, and a run takes at least %s", left, least)
 	}

@@ -42,10 +42,10 @@ type outcome struct {
 }
 
 // newJob prepares a request. rows and independent are what [Batcher.rowsOf] says.
-func newJob(ctx context.Context, b *Batcher, req Request, rows int64, independent bool) *job {
+func newJob(ctx context.Context, b *Batcher, req Request, rows int64, independent bool, arrived time.Time) *job {
 	j := &job{
-		ctx: ctx, arrived: time.Now(), inputs: req.Inputs, wanted: req.Outputs, rows: rows,
-		lane: req.Schedule.Lane, priority: req.Schedule.Priority, index: -1, done: make(chan outcome, 1),
+		ctx: ctx, arrived: arrived, inputs: req.Inputs, wanted: req.Outputs, rows: rows,
+		lane: min(req.Schedule.Lane, scoring.Bulk), priority: req.Schedule.Priority, index: -1, done: make(chan outcome, 1),
 	}
 	if j.priority == 0 {
 		j.priority = b.config.Priority
@@ -123,8 +123,18 @@ func (j *job) dead(now time.Time) error {
 	if !j.deadline.IsZero() && !now.Before(j.deadline) {
 		return context.DeadlineExceeded // the context's timer is late by a moment
 	}
-	if !j.patience.IsZero() && now.After(j.patience) {
-		return scoring.Errorf(scoring.Expired, "the request waited longer than the model's queue timeout of %s", j.patience.Sub(j.arrived))
-	}
 	return nil
+}
+
+// late says whether a waiting job has waited for longer than the model's files allow.
+func (j *job) late(now time.Time) error {
+	if j.patience.IsZero() || !now.After(j.patience) {
+		return nil
+	}
+	return j.impatient()
+}
+
+// impatient is the error of a job that waited for too long.
+func (j *job) impatient() error {
+	return scoring.Errorf(scoring.Expired, "the request waited longer than the model's queue timeout of %s", j.patience.Sub(j.arrived))
 }

@@ -71,12 +71,13 @@ func (l *latency) predict(rows int) time.Duration {
 	return time.Duration((fixed + perRow*float64(rows)) * float64(time.Second))
 }
 
-// shortest is the least that a run took of late; 0 while too little is known.
-func (l *latency) shortest() time.Duration {
+// least is the least that a run of so many rows takes: what is predicted, or the shortest
+// run of late if that was shorter. It is 0 while too little is known.
+func (l *latency) least(rows int) time.Duration {
 	if l.seen < enough {
 		return 0
 	}
-	return min(l.fastest, l.before)
+	return min(l.fastest, l.before, l.predict(rows))
 }
 
 // worthwhile is the number of rows from which on a run spends at least half of its time

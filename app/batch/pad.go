@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -87,6 +88,10 @@ func (b *Batcher) fill(t *scoring.Tensor, total int64, jobs []*job, i int) (copi
 		c := copier{size: size, to: t, from: from}
 		c.copy(0, row, 0, from.Shape[0])
 		row += from.Shape[0]
+	}
+	// The elements of strings, too, are the caller's until here.
+	for i, s := range t.Strings {
+		t.Strings[i] = bytes.Clone(s)
 	}
 	return own
 }

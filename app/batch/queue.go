@@ -45,18 +45,6 @@ func (q *queue) remove(j *job) {
 // empty says whether nothing waits.
 func (q *queue) empty() bool { return q.jobs[0]+q.jobs[1] == 0 }
 
-// next is the group whose turn it is: that of the most urgent job; nil if nothing waits.
-func (q *queue) next() *group {
-	var best *group
-	var urgent *job
-	for _, g := range q.groups {
-		if head := g.head(); urgent == nil || before(head, urgent) {
-			best, urgent = g, head
-		}
-	}
-	return best
-}
-
 // head is the most urgent job of a group.
 func (g *group) head() *job {
 	if len(g.lanes[scoring.Interactive]) > 0 {

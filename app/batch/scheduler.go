@@ -21,6 +21,8 @@ type Scheduler struct {
 	// one lock means that none of them can cross another.
 	mu   sync.Mutex
 	free int
+	// interactive is when the latest request of that lane came, to any version.
+	interactive time.Time
 	// listed are the batchers with waiting jobs; whose turn it is stands first.
 	listed []*Batcher
 }
@@ -56,7 +58,7 @@ func (s *Scheduler) dispatchLocked() {
 		if r == nil {
 			continue // there were only jobs that nobody waits for any more
 		}
-		s.startLocked(b, r)
+		s.startLocked(b, len(r.jobs), r.bulk)
 		go b.execute(r)
 	}
 }
@@ -84,19 +86,30 @@ func (s *Scheduler) nextLocked() (*Batcher, *group) {
 }
 
 // startLocked books a slot for a run.
-func (s *Scheduler) startLocked(b *Batcher, r *run) {
+func (s *Scheduler) startLocked(b *Batcher, requests int, bulk bool) {
 	s.free--
 	b.running++
+	if bulk {
+		b.bulk++
+	}
 	const keep = 0.8
-	b.crowd = keep*b.crowd + (1-keep)*float64(len(r.jobs))
+	b.crowd = keep*b.crowd + (1-keep)*float64(requests)
 }
 
 // end gives a slot back, and starts what waited for it.
-func (s *Scheduler) end(b *Batcher) {
+func (s *Scheduler) end(b *Batcher, bulk bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLocked(b, bulk)
+}
+
+// endLocked is end.
+func (s *Scheduler) endLocked(b *Batcher, bulk bool) {
 	s.free++
 	b.running--
+	if bulk {
+		b.bulk--
+	}
 	s.dispatchLocked()
 }
 

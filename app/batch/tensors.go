@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -48,20 +49,28 @@ func cutAll(tensors []scoring.Tensor, from, to int64) []scoring.Tensor {
 
 // runInPieces runs a request with more rows than a run takes, side by side where there are
 // slots, and puts the answers together.
-func (b *Batcher) runInPieces(ctx context.Context, req Request, rows int64) (Result, error) {
+func (b *Batcher) runInPieces(whole context.Context, req Request, rows int64) (Result, error) {
 	limit := int64(b.config.MaxRows)
 	pieces := make([]Result, (rows+limit-1)/limit)
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(whole)
+	// No more than can run: others' turns come between, and their number is the caller's choice.
+	group.SetLimit(b.parts.Scheduler.slots + 1)
 	for i := range pieces {
 		from := int64(i) * limit
 		to := min(from+limit, rows)
 		piece := Request{Inputs: cutAll(req.Inputs, from, to), Outputs: req.Outputs, Schedule: req.Schedule}
 		group.Go(func() (err error) {
-			pieces[i], err = b.run(ctx, newJob(ctx, b, piece, to-from, true))
-			return err
+			if pieces[i], err = b.run(ctx, piece, to-from, true); err != nil {
+				return err
+			}
+			return b.checkRows(to-from, pieces[i].Outputs)
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	if errors.Is(err, errMisbatched) {
+		return b.run(whole, req, rows, false)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	return joinResults(pieces)
@@ -132,14 +141,11 @@ func (b *Batcher) keyOf(inputs []scoring.Tensor) string {
 	return string(key)
 }
 
-// checkRows sees to it that the outputs of a joined run can be taken apart.
-func (b *Batcher) checkRows(r *run, outputs []scoring.Tensor) error {
-	if len(r.jobs) == 1 {
-		return nil
-	}
+// checkRows sees to it that outputs have a row for each of the rows of inputs.
+func (b *Batcher) checkRows(rows int64, outputs []scoring.Tensor) error {
 	for i := range outputs {
-		if shape := outputs[i].Shape; len(shape) == 0 || shape[0] != r.rows {
-			return b.misbatched("output " + strconv.Quote(outputs[i].Name) + " has shape " + scoring.FormatShape(shape) + " for " + strconv.FormatInt(r.rows, 10) + " rows of inputs")
+		if shape := outputs[i].Shape; len(shape) == 0 || shape[0] != rows {
+			return b.misbatched("output " + strconv.Quote(outputs[i].Name) + " has shape " + scoring.FormatShape(shape) + " for " + strconv.FormatInt(rows, 10) + " rows of inputs")
 		}
 	}
 	return nil
@@ -156,8 +162,8 @@ func (b *Batcher) share(r *run, j *job, outputs []scoring.Tensor, row int64) ([]
 	}
 	own := make([]scoring.Tensor, len(j.wanted))
 	for i, name := range j.wanted {
-		at, ok := b.outputs[name]
-		if !ok || at >= len(outputs) {
+		at := slices.IndexFunc(outputs, func(t scoring.Tensor) bool { return t.Name == name })
+		if at < 0 {
 			return nil, scoring.Errorf(scoring.Invalid, "the model has no output %q", name)
 		}
 		own[i] = b.unpad(r, j, cut(outputs[at], row, row+j.rows))
