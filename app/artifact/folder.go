@@ -8,23 +8,18 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
-	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/triton"
+	"github.com/onda-serving/onda/app/triton/configpb"
 )
 
 // MaxFileBytes bounds a file of an artifact: 2 GiB is the most that an ONNX file, a
 // Protocol Buffers message, can have.
 const MaxFileBytes = 2 << 30
 
-// Names of the two files that every version can have.
-const (
-	modelFile    = "model.onnx"
-	manifestFile = "model.yaml"
-)
+// manifestFile stands beside a version's model.
+const manifestFile = "model.yaml"
 
 // Ref is the place of a version: its name, number and folder.
 type Ref struct {
@@ -32,7 +27,7 @@ type Ref struct {
 	Name string
 	// Version number.
 	Version int64
-	// Dir is the version's folder.
+	// Dir is the version's folder, in the folder of its model.
 	Dir string
 }
 
@@ -46,86 +41,54 @@ type Artifact struct {
 	// Manifest of the version; only Name, Version, Files and Digest are set where the
 	// folder has no model.yaml.
 	Manifest Manifest
-	// Model is the content of model.onnx. What was checked is what is loaded: the file
-	// is read once.
+	// Config is config.pbtxt, which stands in the model's folder; nil without one.
+	Config *configpb.ModelConfig
+	// Settings is what applies of Config; of an empty configuration where it is nil.
+	// Where model.yaml speaks of the same thing, it wins: see [Artifact.Plan].
+	Settings triton.Settings
+	// Warnings name the fields of Config that have no effect, one sentence each.
+	Warnings []string
+	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
+	// outputs with a label file in Config are in it.
+	Labels map[string][]string
+	// Model is the content of the model's file. What was checked is what is loaded: the
+	// file is read once.
 	Model []byte
 	// Files reads the other files, every one of them checked.
 	Files fs.FS
-	// Size of all files, in bytes.
+	// Size of all files that were read, in bytes.
 	Size int64
-}
 
-// Scan lists the versions below the folder models, by name and number. Hidden folders,
-// and folders beside the versions whose names are no numbers, such as one for training,
-// are passed over. passed tells of what looks like a model and cannot be one: nobody
-// should have to find out why a model does not exist. The error is for a folder that
-// cannot be read.
-func Scan(models string) (refs []Ref, passed []error, err error) {
-	entries, err := os.ReadDir(models)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read models folder: %w", err)
-	}
-	for _, entry := range entries {
-		if strings.ContainsAny(entry.Name()[:1], "._") || entry.Name() == "lost+found" {
-			continue // what editors, Python, version control, file systems and mounts leave
-		}
-		versions, err := scanModel(models, entry.Name())
-		if err != nil {
-			passed = append(passed, err)
-		}
-		refs = append(refs, versions...)
-	}
-	slices.SortFunc(refs, func(a, b Ref) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
-	})
-	return refs, passed, nil
-}
-
-// scanModel lists the versions of one model. It follows links, because that is how
-// Kubernetes mounts a volume's content.
-func scanModel(models, name string) ([]Ref, error) {
-	dir := filepath.Join(models, name)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, nil //nolint:nilerr // a file beside the models' folders, such as a README, is no model
-	}
-	if err := scoring.CheckName("model folder", name); err != nil {
-		return nil, err
-	}
-	var refs []Ref
-	for _, entry := range entries {
-		version, err := strconv.ParseInt(entry.Name(), 10, 64)
-		if err != nil || version < 1 || strconv.FormatInt(version, 10) != entry.Name() {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(dir, entry.Name(), modelFile)); err != nil {
-			continue
-		}
-		refs = append(refs, Ref{Name: name, Version: version, Dir: filepath.Join(dir, entry.Name())})
-	}
-	if len(refs) == 0 {
-		return nil, fmt.Errorf("%s has no version: want %s", dir, filepath.Join(dir, "<number>", modelFile))
-	}
-	return refs, nil
+	// shared has the SHA-256 of the files beside the version's folder, by their paths as
+	// seen from it.
+	shared map[string]string
+	// warmUp reads the files that Settings.WarmUp names.
+	warmUp memory
 }
 
 // Open reads the version at ref and proves its files against the manifest. The error
 // names the file and what is wrong with it.
-func Open(ref Ref) (*Artifact, error) {
+func Open(ref Ref) (*Artifact, error) { return OpenWith(ref, nil) }
+
+// OpenWith is [Open] with a configuration in place of the one in config.pbtxt, which is
+// then not read: what a load request can bring. nil stands for the file.
+func OpenWith(ref Ref, cfg *configpb.ModelConfig) (*Artifact, error) {
+	a := &Artifact{Ref: ref, Config: cfg, Files: memory{}}
 	root, err := os.OpenRoot(ref.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
 	defer root.Close()
-	model, err := read(root, modelFile)
-	if err != nil {
+	if err := a.configure(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
-	a := &Artifact{Ref: ref, Model: model, Size: int64(len(model))}
-	text, err := read(root, manifestFile)
+	if a.Model, err = read(root, a.Settings.File, MaxFileBytes); err != nil {
+		return nil, fmt.Errorf("open %s: %w", ref, err)
+	}
+	a.Size += int64(len(a.Model))
+	text, err := read(root, manifestFile, MaxFileBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		a.Manifest = bare(ref, model)
-		a.Files = memory{}
+		a.bare()
 		return a, nil
 	}
 	if err != nil {
@@ -140,10 +103,12 @@ func Open(ref Ref) (*Artifact, error) {
 	return a, nil
 }
 
-// bare makes the manifest of a version that has none.
-func bare(ref Ref, model []byte) Manifest {
-	files := map[string]string{modelFile: sum(model)}
-	return Manifest{Schema: SchemaV1, Name: ref.Name, Version: ref.Version, Files: files, Digest: Digest(files)}
+// bare makes the manifest of a version that has none. Its digest covers the model and, as
+// they decide on answers too, config.pbtxt and the label files beside the version's folder.
+func (a *Artifact) bare() {
+	files := map[string]string{a.Settings.File: sum(a.Model)}
+	maps.Copy(files, a.shared)
+	a.Manifest = Manifest{Schema: SchemaV1, Name: a.Name, Version: a.Version, Files: files, Digest: Digest(files)}
 }
 
 // verify reads every file that the manifest names and compares digests.
@@ -152,15 +117,15 @@ func (a *Artifact) verify(root *os.Root) error {
 	if m.Name != a.Name || m.Version != a.Version {
 		return fmt.Errorf("%s says %s@%d: want the folder's own name and version", manifestFile, m.Name, m.Version)
 	}
-	if _, ok := m.Files[modelFile]; !ok {
-		return fmt.Errorf("%s: files: %s is missing: every file needs its SHA-256", manifestFile, modelFile)
+	if _, ok := m.Files[a.Settings.File]; !ok {
+		return fmt.Errorf("%s: files: %s is missing: every file needs its SHA-256", manifestFile, a.Settings.File)
 	}
 	files := memory{}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) { // the same error for the same fault, every time
 		want, data := m.Files[name], a.Model
-		if name != modelFile {
+		if name != a.Settings.File {
 			var err error
-			if data, err = read(root, name); err != nil {
+			if data, err = read(root, name, MaxFileBytes); err != nil {
 				return err
 			}
 			files[name] = data
@@ -177,8 +142,8 @@ func (a *Artifact) verify(root *os.Root) error {
 	return nil
 }
 
-// read reads a regular file below root, up to [MaxFileBytes].
-func read(root *os.Root, name string) ([]byte, error) {
+// read reads a regular file below root, of at most so many bytes.
+func read(root *os.Root, name string, most int64) ([]byte, error) {
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, err
@@ -188,8 +153,8 @@ func read(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > MaxFileBytes {
-		return nil, fmt.Errorf("%s: want a regular file of at most %d bytes", name, MaxFileBytes)
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return nil, fmt.Errorf("%s: want a regular file of at most %d bytes", name, most)
 	}
 	data := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {

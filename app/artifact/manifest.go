@@ -3,7 +3,9 @@
 //
 // The layout is <models>/<model>/<version>/model.onnx, the one of Triton, KServe and
 // OpenVINO Model Server, with a model.yaml beside the model. A version without
-// model.yaml is served on tensors alone.
+// model.yaml is served on tensors alone. A Triton model repository works as it is:
+// <models>/<model>/config.pbtxt and the label files beside it are read (see package
+// triton), and model.yaml wins where both speak of the same thing.
 package artifact
 
 import (
@@ -42,8 +44,10 @@ type Manifest struct {
 	// Pipeline turns instances into tensors and tensors into predictions; without one
 	// the version answers on tensors only.
 	Pipeline pipeline.Spec `yaml:"pipeline"`
-	// Batching bounds what is run at once.
+	// Batching says what is run at once.
 	Batching Batching `yaml:"batching"`
+	// Cache says which answers are given again.
+	Cache Cache `yaml:"cache"`
 	// WarmUp lists the row counts that are run once after loading, so that the first
 	// caller does not pay for it.
 	WarmUp []int `yaml:"warm_up"`
@@ -61,12 +65,6 @@ type Provenance struct {
 	Framework string `json:"framework" yaml:"framework"`
 	// Created is the day, as YYYY-MM-DD.
 	Created string `json:"created" yaml:"created"`
-}
-
-// Batching bounds what is run at once.
-type Batching struct {
-	// MaxRows is the most rows of one run; 0 sets no bound.
-	MaxRows int `yaml:"max_rows"`
 }
 
 // ParseManifest reads model.yaml. A key that it does not know is an error: a misspelt
@@ -99,8 +97,9 @@ func (m Manifest) validate() error {
 	if m.Version < 1 {
 		fail("version: %d: want a positive whole number", m.Version)
 	}
-	if m.Batching.MaxRows < 0 {
-		fail("batching.max_rows: %d: want at least 0", m.Batching.MaxRows)
+	m.Batching.validate(fail)
+	if m.Cache.TTL < 0 {
+		fail("cache.ttl: %s: want a time such as 10m, or 0 to keep no answers", m.Cache.TTL)
 	}
 	for i, rows := range m.WarmUp {
 		if rows < 1 || rows > 1024 {

@@ -3,8 +3,10 @@ package artifact_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,6 +30,28 @@ func TestParseManifest(t *testing.T) {
 	}
 }
 
+func TestParseManifestOfBatches(t *testing.T) {
+	t.Parallel()
+	m, err := artifact.ParseManifest([]byte(minimal + `batching:
+  max_rows: 32
+  delay: 2ms
+  pad:
+    - {input: ids, axis: 1, value: 1, buckets: [16, 64, 256], outputs: [{output: states, axis: 1}]}
+    - {input: mask, axis: 1}
+cache: {ttl: 10m}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := artifact.Batching{MaxRows: 32, Delay: 2 * time.Millisecond, Pad: []artifact.Pad{
+		{Input: "ids", Axis: 1, Value: 1, Buckets: []int{16, 64, 256}, Outputs: []artifact.PadOutput{{Output: "states", Axis: 1}}},
+		{Input: "mask", Axis: 1},
+	}}
+	if !reflect.DeepEqual(m.Batching, want) || m.Cache.TTL != 10*time.Minute {
+		t.Errorf("got %+v, %s, want %+v, 10m", m.Batching, m.Cache.TTL, want)
+	}
+}
+
 func TestParseManifestRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -47,6 +71,14 @@ func TestParseManifestRefuses(t *testing.T) {
 		{"later schema", strings.Replace(minimal, "onda/v1", "onda/v2", 1), `schema: "onda/v2": want "onda/v1"`},
 		{"no version", "schema: onda/v1\n", "version: 0: want a positive whole number"},
 		{"negative bound", minimal + "batching: {max_rows: -1}\n", "batching.max_rows: -1: want at least 0"},
+		{"negative delay", minimal + "batching: {delay: -1ms}\n", "batching.delay: -1ms: want a time such as 2ms, 0 to 1m0s"},
+		{"delay of ages", minimal + "batching: {delay: 61s}\n", "batching.delay: 1m1s: want a time such as 2ms, 0 to 1m0s"},
+		{"delay without unit", minimal + "batching: {delay: fast}\n", "yaml: unmarshal errors:\n  line 4: cannot unmarshal !!str `fast` into time.Duration"},
+		{"padding of nothing", minimal + "batching: {pad: [{outputs: [{}]}]}\n", "batching.pad[0].input: is missing: give the name of an input\nbatching.pad[0].axis: 0: want 1 or more: axis 0 is the rows\nbatching.pad[0].outputs[0].output: is missing: give the name of an output\nbatching.pad[0].outputs[0].axis: 0: want 1 or more: axis 0 is the rows"},
+		{"buckets that fall", minimal + "batching: {pad: [{input: a, axis: 1, buckets: [16, 8]}]}\n", "batching.pad[0].buckets: [16 8]: want lengths of 1 or more, in rising order"},
+		{"bucket of nothing", minimal + "batching: {pad: [{input: a, axis: 1, buckets: [0, 8]}]}\n", "batching.pad[0].buckets: [0 8]: want lengths of 1 or more, in rising order"},
+		{"axis twice", minimal + "batching: {pad: [{input: a, axis: 1, outputs: [{output: b, axis: 2}, {output: b, axis: 2}]}, {input: a, axis: 1}]}\n", "batching.pad[0].outputs[1].axis: 2: this axis of \"b\" is there twice\nbatching.pad[1].axis: 1: this axis of \"a\" is there twice"},
+		{"negative time", minimal + "cache: {ttl: -1s}\n", "cache.ttl: -1s: want a time such as 10m, or 0 to keep no answers"},
 		{"warm-up of nothing", minimal + "warm_up: [1, 0]\n", "warm_up[1]: 0: want a number of rows, 1 to 1024"},
 		{"warm-up of too much", minimal + "warm_up: [1025]\n", "warm_up[0]: 1025: want a number of rows, 1 to 1024"},
 		{"no day", minimal + "provenance: {created: 23.11.2026}\n", `provenance.created: "23.11.2026": want a day such as 2026-11-23`},
@@ -66,6 +98,7 @@ func TestParseManifestRefuses(t *testing.T) {
 func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte(minimal + "pipeline: {text: {input: i, output: o, table: faq.json}}\nwarm_up: [1]\nmetrics: {a: .nan}\n"))
+	f.Add([]byte(minimal + "batching: {max_rows: 4, delay: 1ms, pad: [{input: a, axis: 1, value: .inf, buckets: [1, 2], outputs: [{output: b, axis: 1}]}]}\ncache: {ttl: 1m}\n"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("? {}\n"))
 	shipped, err := filepath.Glob("../../models/*/*/model.yaml")

@@ -7,11 +7,11 @@ set -euo pipefail
 source "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lib/common.sh"
 cd "$ROOT"
 
-# state: every file that git knows or would add, with its content.
-state() { git ls-files -co --exclude-standard -z | xargs -0 cksum 2>/dev/null | sort -k 3; }
+# state: every file that git knows or would add, with its content. A file that was deleted and not committed yet is none.
+state() { git ls-files -co --exclude-standard -z | { xargs -0 cksum 2>/dev/null || true; } | sort -k 3; }
 
 before=$(state)
 make generate
-changed=$(diff <(printf '%s\n' "$before") <(state) | sed -n -E 's/^[<>] [0-9]+ [0-9]+ //p' | sort -u)
+changed=$({ diff <(printf '%s\n' "$before") <(state) || true; } | sed -n -E 's/^[<>] [0-9]+ [0-9]+ //p' | sort -u)
 [[ -z $changed ]] || die "generated files were out of date; make generate has renewed them, commit them: ${changed//$'\n'/ }"
 say "generated files are up to date"

@@ -2,7 +2,7 @@
 // the result to code generators, as protoc does. A compiler that is a Go module can be
 // pinned by go.mod like every other tool here, and works wherever Go does.
 //
-//	proto -I DIR -out DIR -plugin 'PROGRAM OPTIONS' [-plugin ...] FILE...
+//	proto -I DIR [-I ...] -out DIR -plugin 'PROGRAM OPTIONS' [-plugin ...] FILE...
 package main
 
 import (
@@ -25,25 +25,31 @@ import (
 )
 
 func main() {
-	root := flag.String("I", ".", "folder that the names of files are relative to")
 	out := flag.String("out", ".", "folder to write to")
-	var plugins []string
-	flag.Func("plugin", "code generator and its options, separated by a space; may be repeated", func(s string) error {
-		plugins = append(plugins, s)
-		return nil
-	})
+	roots := repeated("I", "folder that the names of files and of what they import are relative to; may be repeated")
+	plugins := repeated("plugin", "code generator and its options, separated by a space; may be repeated")
 	flag.Parse()
-	if err := run(context.Background(), *root, *out, plugins, flag.Args()); err != nil {
+	if err := run(context.Background(), *roots, *out, *plugins, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "proto:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, out string, plugins, files []string) error {
-	if len(plugins) == 0 || len(files) == 0 {
-		return errors.New("want at least one -plugin and one file")
+// repeated defines a flag that may be given more than once.
+func repeated(name, usage string) *[]string {
+	var values []string
+	flag.Func(name, usage, func(s string) error {
+		values = append(values, s)
+		return nil
+	})
+	return &values
+}
+
+func run(ctx context.Context, roots []string, out string, plugins, files []string) error {
+	if len(roots) == 0 || len(plugins) == 0 || len(files) == 0 {
+		return errors.New("want at least one -I, one -plugin and one file")
 	}
-	set, err := compile(ctx, root, files)
+	set, err := compile(ctx, roots, files)
 	if err != nil {
 		return err
 	}
@@ -60,9 +66,9 @@ func run(ctx context.Context, root, out string, plugins, files []string) error {
 
 // compile gives the descriptors of files and of what they import, imports first. Source
 // information is kept, because it is where generators find the comments.
-func compile(ctx context.Context, root string, files []string) ([]*descriptorpb.FileDescriptorProto, error) {
+func compile(ctx context.Context, roots, files []string) ([]*descriptorpb.FileDescriptorProto, error) {
 	compiler := protocompile.Compiler{
-		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{root}}),
+		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: roots}),
 		SourceInfoMode: protocompile.SourceInfoStandard,
 	}
 	compiled, err := compiler.Compile(ctx, files...)
