@@ -3,6 +3,8 @@ package onnx
 import (
 	"context"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +89,50 @@ func TestRunAfterCancel(t *testing.T) {
 	}
 	if stopped == 0 {
 		t.Error("no run was stopped: the test tests nothing")
+	}
+}
+
+// TestManyCancels ends a thousand runs at once, at different times, and looks whether the
+// session still answers right, and holds nothing of them.
+func TestManyCancels(t *testing.T) {
+	t.Parallel()
+	s := load(t, onnxtest.Slow(100_000_000))
+	quick := load(t, onnxtest.Slow(100))
+	row := func(v float32) []scoring.Tensor {
+		return []scoring.Tensor{onnxtest.Tensor("INPUT", []int64{1, 16}, slices.Repeat([]float32{v}, 16)...)}
+	}
+	const runs = 1000
+	var wg sync.WaitGroup
+	var began, stopped atomic.Int64
+	for i := range runs {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%20)*time.Millisecond)
+			defer cancel()
+			if ctx.Err() == nil {
+				began.Add(1)
+			}
+			if _, err := s.Run(ctx, row(1), nil); err == context.DeadlineExceeded {
+				stopped.Add(1)
+			}
+			out, err := quick.Run(t.Context(), row(float32(i)), nil)
+			if err != nil || !slices.Equal(out[0].Data, row(float32(i))[0].Data) {
+				t.Errorf("run %d: got %v, %v, want the input", i, out, err)
+			}
+		})
+	}
+	wg.Wait()
+	if stopped.Load() != runs || began.Load() == 0 {
+		t.Errorf("%d of %d runs were stopped, %d began before their end", stopped.Load(), runs, began.Load())
+	}
+	for _, each := range []*Session{s, quick} {
+		// Not counting the look whether memory can be given back.
+		each.surge.busy.Lock()
+		each.mu.Lock()
+		if each.runs != 0 || len(each.spare) > mostSpare {
+			t.Errorf("%d runs and %d calls are left", each.runs, len(each.spare))
+		}
+		each.mu.Unlock()
+		each.surge.busy.Unlock()
 	}
 }
 

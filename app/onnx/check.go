@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,22 +40,22 @@ func (s *Session) checkInputs(inputs []scoring.Tensor, order []int) error {
 	return nil
 }
 
-// checkOutputs gives the positions of the outputs asked for, or nil for all of them.
-func (s *Session) checkOutputs(outputs []string) ([]int, error) {
-	if len(outputs) == 0 {
-		return nil, nil
-	}
-	// No more than the model has can be right: it also bounds the search for duplicates.
-	wanted := make([]int, 0, len(s.outputs))
+// checkOutputs appends the positions of the outputs asked for to wanted, which is empty,
+// and stays so for all of them in the model's order.
+func (s *Session) checkOutputs(outputs []string, wanted []int) ([]int, error) {
 	for _, name := range outputs {
 		at, known := s.outputs[name]
 		switch {
 		case !known:
-			return nil, scoring.Errorf(scoring.Invalid, "output %q: the model has no such output: want %s", clip(name), listNames(s.info.Signature.Outputs))
+			return wanted, scoring.Errorf(scoring.Invalid, "output %q: the model has no such output: want %s", clip(name), listNames(s.info.Signature.Outputs))
+		// No more than the model has can be right: this bounds the search as well.
 		case slices.Contains(wanted, at):
-			return nil, scoring.Errorf(scoring.Invalid, "output %q is asked for twice", name)
+			return wanted, scoring.Errorf(scoring.Invalid, "output %q is asked for twice", name)
 		}
 		wanted = append(wanted, at)
+	}
+	if len(wanted) == len(s.outputs) && slices.IsSorted(wanted) {
+		return wanted[:0], nil
 	}
 	return wanted, nil
 }
@@ -105,15 +104,12 @@ func shapeFits(shape, want []int64) bool {
 
 // checkSize compares bytes with elements. It divides, because a product could overflow.
 func checkSize(t *scoring.Tensor, elements int64) error {
-	size := int64(t.Datatype.Size())
+	size := int64(sizes[t.Datatype])
 	if have := int64(len(t.Data)); have%size != 0 || have/size != elements {
 		return scoring.Errorf(scoring.Invalid, "input %q: %d bytes for shape %s of %s: want %d elements of %d bytes", t.Name, have, scoring.FormatShape(t.Shape), t.Datatype, elements, size)
 	}
 	if len(t.Strings) > 0 {
 		return scoring.Errorf(scoring.Invalid, "input %q: strings for a tensor of %s: want numbers", t.Name, t.Datatype)
-	}
-	if len(t.Shape) == 0 && !scalars[t.Datatype] {
-		return noScalar(t)
 	}
 	return nil
 }
@@ -129,7 +125,7 @@ func checkBools(t *scoring.Tensor) error {
 }
 
 // checkStrings compares strings with elements, and looks into them: ONNX has UTF-8 text
-// in its strings, and the C API ends them at the first NUL.
+// in its strings.
 func checkStrings(t *scoring.Tensor, elements int64) error {
 	if have := int64(len(t.Strings)); have != elements {
 		return scoring.Errorf(scoring.Invalid, "input %q: %d strings for shape %s: want %d", t.Name, have, scoring.FormatShape(t.Shape), elements)
@@ -137,20 +133,12 @@ func checkStrings(t *scoring.Tensor, elements int64) error {
 	if len(t.Data) > 0 {
 		return scoring.Errorf(scoring.Invalid, "input %q: numbers for a tensor of BYTES: want strings", t.Name)
 	}
-	if len(t.Shape) == 0 {
-		return noScalar(t)
-	}
 	for i, s := range t.Strings {
-		if !utf8.Valid(s) || bytes.IndexByte(s, 0) >= 0 {
-			return scoring.Errorf(scoring.Invalid, "input %q: element %d is not text: want UTF-8 without NUL", t.Name, i)
+		if !utf8.Valid(s) {
+			return scoring.Errorf(scoring.Invalid, "input %q: element %d is not text: want UTF-8", t.Name, i)
 		}
 	}
 	return nil
-}
-
-// noScalar is the error for a shape that only an input of unknown rank lets pass.
-func noScalar(t *scoring.Tensor) error {
-	return scoring.Errorf(scoring.Invalid, "input %q: shape [] of %s: want at least one dimension", t.Name, t.Datatype)
 }
 
 func formatDatatype(d scoring.Datatype) string {

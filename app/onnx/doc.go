@@ -6,17 +6,27 @@
 // model; it may run any number of requests at once. [Inspect] reads a model file without
 // the library.
 //
+// # Who does what
+//
+// The binding onnxruntime_go loads the library and the models. Runs go past it, to the
+// library's C API (capi.h): a run is one call from Go to C, and what it needs is kept for
+// the next one. That is also how outputs without dimensions, of FP16 and of BF16, which the
+// binding cannot read, are served.
+//
 // # Memory
 //
 // ONNX Runtime reads inputs where the caller has them: [scoring.Tensor.Data] is pinned
 // for the time of the run, and copied only when its address does not suit the element
-// size. Outputs are copied once, into Go memory that belongs to the caller. Elements are
-// in little-endian order on both sides, which is the order of every platform that ONNX
-// Runtime's library is published for.
+// size. It writes large outputs where the caller gets them, once it is known what shapes a
+// model gives (plan.go), and they may be handed back for later runs ([Session.Release]).
+// What a session needed for a run that was much larger than usual is given back to the
+// system (surge.go). Elements are in little-endian order on both sides, which is the order
+// of every platform that ONNX Runtime's library is published for.
 //
-// # What onnxruntime_go cannot do
+// # Threads
 //
-// The binding fails on outputs that are scalars, and on outputs of FP16 and BF16. The
-// package adds a few nodes to such a model while loading it (see graft.go), so callers
-// need not know.
+// A session has a pool of its own, of [Options.IntraOpThreads] less one: the thread that
+// calls Run is the missing one. With one thread for a run, which is what package config
+// comes to unless fewer runs than cores are allowed at once, the library makes none. What
+// waits in a pool does not spin.
 package onnx

@@ -14,6 +14,8 @@ import (
 type Environment struct {
 	library string
 	version string
+	lib     library
+	buffers buffers
 
 	mu       sync.Mutex
 	sessions int
@@ -49,8 +51,12 @@ func Open(libraryPath string) (*Environment, error) {
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("load onnx runtime from %s (want version %s or newer of API %s): %w", path, oldest, oldest, err)
 	}
+	lib, err := openLibrary(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("load onnx runtime from %s (want version %s or newer): %w", path, oldest, err), ort.DestroyEnvironment())
+	}
 	opened.now = true
-	return &Environment{library: path, version: ort.GetVersion()}, nil
+	return &Environment{library: path, version: ort.GetVersion(), lib: lib}, nil
 }
 
 // silence keeps the library from reporting to its maker. From 1.30 on, the published
@@ -83,6 +89,7 @@ func (e *Environment) Close() error {
 	opened.Lock()
 	defer opened.Unlock()
 	e.closed, opened.now = true, false
+	e.lib.close()
 	if err := ort.DestroyEnvironment(); err != nil {
 		return fmt.Errorf("close onnx runtime: %w", err)
 	}

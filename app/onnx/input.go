@@ -1,104 +1,76 @@
 package onnx
 
-import (
-	"fmt"
-	"unsafe"
+// #include "capi.h"
+import "C"
 
-	ort "github.com/yalue/onnxruntime_go"
+import (
+	"unsafe"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// scalars are the datatypes that the binding can make a tensor without dimensions of.
-var scalars = map[scoring.Datatype]bool{
-	scoring.Bool: true, scoring.Uint8: true, scoring.Uint16: true, scoring.Uint32: true, scoring.Uint64: true,
-	scoring.Int8: true, scoring.Int16: true, scoring.Int32: true, scoring.Int64: true, scoring.FP32: true, scoring.FP64: true,
-}
-
-// nothing backs tensors without elements: the binding wants a byte even then.
+// nothing stands for the elements of a tensor without any: the library wants an address.
 var nothing = make([]byte, 8)
 
-// value makes the library's view of t, which was checked. Numbers stay where they are:
-// the library reads t.Data, pinned until [scratch.release]. Strings are copied.
-func (sc *scratch) value(t *scoring.Tensor) (v ort.Value, err error) {
-	switch {
-	case t.Datatype == scoring.Bytes:
-		v, err = stringTensor(t)
-	case len(t.Shape) == 0:
-		v, err = scalar(t.Datatype, t.Data)
-	default:
-		data := nothing
-		if len(t.Data) > 0 {
-			data = aligned(t.Data, t.Datatype.Size())
+// sizes are the sizes of elements in bytes, in a form that is quick to look up.
+var sizes = func() (all [scoring.Bytes + 1]int) {
+	for d := range all {
+		all[d] = scoring.Datatype(d).Size()
+	}
+	return all
+}()
+
+// feed hands over the caller's tensors, which were checked. Numbers stay where they are:
+// the library reads t.Data, pinned until [call.unpin]. Strings are copied.
+func (k *call) feed(inputs []scoring.Tensor) error {
+	for i, from := range k.order {
+		t, c := &inputs[from], &k.in[i]
+		if err := setDims(c, t.Shape); err != nil {
+			return scoring.Errorf(scoring.Internal, "input %q could not be handed to the model", clip(t.Name)).WithCause(err)
 		}
-		sc.pins.Pin(&data[0])
-		v, err = ort.NewCustomDataTensor(t.Shape, data, ort.TensorElementDataType(elementTypes[t.Datatype]))
+		if t.Datatype == scoring.Bytes {
+			k.feedText(c, t.Strings)
+			continue
+		}
+		k.setData(c, aligned(t.Data))
 	}
-	if err != nil {
-		return nil, scoring.Errorf(scoring.Internal, "input %q could not be handed to the model", clip(t.Name)).WithCause(err)
-	}
-	return v, nil
+	return nil
 }
 
-// aligned gives data itself if it starts at a multiple of size, and a copy otherwise:
-// the library reads elements as numbers, and processors may refuse or slow down on
-// others. Bodies sliced into tensors are where it happens.
-func aligned(data []byte, size int) []byte {
-	if uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(size) == 0 {
+// unpin lets the memory of inputs and outputs go.
+func (k *call) unpin() { k.pins.Unpin() }
+
+// feedText joins the strings, so that one call to C takes them all.
+func (k *call) feedText(c *C.onda_tensor, all [][]byte) {
+	var size int
+	for _, s := range all {
+		size += len(s)
+	}
+	text, ends := make([]byte, 0, size), make([]C.size_t, len(all)+1)
+	for i, s := range all {
+		text = append(text, s...)
+		ends[i] = C.size_t(len(text))
+	}
+	k.setData(c, text)
+	k.pins.Pin(&ends[0])
+	c.ends, c.count, c.stale = C.uintptr_t(uintptr(unsafe.Pointer(&ends[0]))), C.size_t(len(all)), 1
+}
+
+// line is what tensors begin at a multiple of, in bytes: a cache line, and the widest
+// vector there is.
+const line = 64
+
+// aligned gives data itself if it starts at a multiple of [line], and a copy otherwise. The
+// library's kernels take the elements before the first whole vector apart, so the last bits
+// of a sum depend on where a tensor begins, and the same request must give the same bits by
+// every door. Bodies sliced into tensors are where it happens.
+func aligned(data []byte) []byte {
+	start := func(b []byte) int { return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) % line) }
+	if start(data) == 0 {
 		return data
 	}
-	words := make([]uint64, (len(data)+7)/8)
-	room := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(data))
+	room := make([]byte, len(data)+line)
+	room = room[(line-start(room))%line:][:len(data)]
 	copy(room, data)
 	return room
-}
-
-// scalar makes a tensor without dimensions. The binding copies its one element.
-func scalar(d scoring.Datatype, data []byte) (ort.Value, error) {
-	p := unsafe.Pointer(unsafe.SliceData(aligned(data, d.Size())))
-	switch d {
-	case scoring.Bool:
-		return ort.NewScalar(*(*bool)(p))
-	case scoring.Uint8:
-		return ort.NewScalar(*(*uint8)(p))
-	case scoring.Uint16:
-		return ort.NewScalar(*(*uint16)(p))
-	case scoring.Uint32:
-		return ort.NewScalar(*(*uint32)(p))
-	case scoring.Uint64:
-		return ort.NewScalar(*(*uint64)(p))
-	case scoring.Int8:
-		return ort.NewScalar(*(*int8)(p))
-	case scoring.Int16:
-		return ort.NewScalar(*(*int16)(p))
-	case scoring.Int32:
-		return ort.NewScalar(*(*int32)(p))
-	case scoring.Int64:
-		return ort.NewScalar(*(*int64)(p))
-	case scoring.FP32:
-		return ort.NewScalar(*(*float32)(p))
-	case scoring.FP64:
-		return ort.NewScalar(*(*float64)(p))
-	default:
-		return nil, fmt.Errorf("no scalars of %s", d)
-	}
-}
-
-// stringTensor copies the strings, as C strings and from there into the library: the C
-// API that the binding wraps takes nothing else.
-func stringTensor(t *scoring.Tensor) (ort.Value, error) {
-	v, err := ort.NewStringTensor(t.Shape)
-	if err != nil {
-		return nil, err
-	}
-	contents := make([]string, len(t.Strings))
-	for i, s := range t.Strings {
-		// No copy: the string lives as long as this call, and nobody writes to s meanwhile.
-		contents[i] = unsafe.String(unsafe.SliceData(s), len(s))
-	}
-	if err := v.SetContents(contents); err != nil {
-		_ = v.Destroy()
-		return nil, err
-	}
-	return v, nil
 }

@@ -28,6 +28,10 @@ type Info struct {
 	// ExternalFiles are the files, beside this one, that hold weights: sorted paths
 	// relative to the model's folder. Most models have none.
 	ExternalFiles []string
+
+	// branches says that which operators run may depend on values: the model has an If,
+	// a Loop, a Scan, or functions of its own, which may have them.
+	branches bool
 }
 
 // The field numbers of onnx.proto that are read here and in graft.go.
@@ -38,6 +42,7 @@ const (
 	modelGraph           = 7
 	modelOpset           = 8
 	modelMetadata        = 14
+	modelFunctions       = 25
 
 	graphNode        = 1
 	graphName        = 2
@@ -45,6 +50,9 @@ const (
 	graphInput       = 11
 	graphOutput      = 12
 	graphSparse      = 15
+
+	nodeOp     = 4
+	nodeDomain = 7
 
 	tensorName     = 8
 	tensorExternal = 13
@@ -106,6 +114,8 @@ func (info *Info) read(model []byte, g *graph) error {
 		case modelGraph:
 			g.seen = true
 			err = g.read(f.Bytes, info)
+		case modelFunctions:
+			info.branches = true
 		case modelOpset:
 			err = readOpset(f.Bytes, info.Opsets)
 		case modelMetadata:
@@ -131,6 +141,8 @@ func (g *graph) read(b []byte, info *Info) error {
 		switch f.Number {
 		case graphName:
 			info.Graph = string(f.Bytes)
+		case graphNode:
+			err = info.readNode(f.Bytes)
 		case graphInput:
 			err = appendValue(&g.inputs, f.Bytes)
 		case graphOutput:
@@ -143,6 +155,32 @@ func (g *graph) read(b []byte, info *Info) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readNode looks at the operator of a NodeProto.
+func (info *Info) readNode(b []byte) error {
+	var op, domain []byte
+	for f, err := range pb.Fields(b) {
+		if err != nil {
+			return err
+		}
+		switch f.Number {
+		case nodeOp:
+			op = f.Bytes
+		case nodeDomain:
+			domain = f.Bytes
+		}
+	}
+	switch string(op) {
+	case "If", "Loop", "Scan":
+		info.branches = true
+	}
+	switch string(domain) {
+	case "", "ai.onnx", "ai.onnx.ml":
+	default:
+		info.branches = true
 	}
 	return nil
 }

@@ -2,139 +2,150 @@ package onnx
 
 import (
 	"context"
-	"reflect"
-	"runtime"
-	"slices"
-
-	ort "github.com/yalue/onnxruntime_go"
+	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
 
 // Run scores inputs, given in any order, and returns the outputs named, in that order;
 // all of them, in the model's order, if outputs is empty. The outputs belong to the
-// caller. The inputs are only read, and not used after Run returned.
+// caller, who may hand them to [Session.Release] when done. The inputs are only read,
+// and not used after Run returned.
 //
 // Inputs that do not fit the signature, or that the model itself rejects, give a
 // [scoring.Error] with code Invalid. When ctx ends, the run is stopped before the next
-// operator of the model, and the error is ctx.Err().
+// operator of the model, and the error is ctx.Err(). An end within the first millisecond
+// is noticed at its end.
 func (s *Session) Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sc := s.scratch.Get().(*scratch)
-	defer s.scratch.Put(sc)
-	if err := s.checkInputs(inputs, sc.order); err != nil {
-		return nil, err
-	}
-	wanted, err := s.checkOutputs(outputs)
+	k, err := s.begin()
 	if err != nil {
 		return nil, err
 	}
-	defer sc.release()
-	if err := sc.feed(inputs); err != nil {
+	defer s.end(k)
+	if err := s.checkInputs(inputs, k.order); err != nil {
 		return nil, err
 	}
-	if err := s.run(ctx, sc); err != nil {
-		if at := sc.dropUnread(); at >= 0 && ctx.Err() == nil {
-			return nil, s.misdeclared(at, err)
-		}
+	if k.wanted, err = s.checkOutputs(outputs, k.wanted[:0]); err != nil {
+		return nil, err
+	}
+	defer k.unpin()
+	if err := k.feed(inputs); err != nil {
+		return nil, err
+	}
+	if s.surge.note(weight(inputs)) {
+		s.surges()
+	}
+	all, err := s.watched(ctx, k)
+	if err != nil {
 		return nil, runError(ctx, inputs, err)
 	}
-	return s.collect(sc.fetched, wanted)
+	return all, nil
 }
 
-// run runs the model on what is in sc.
-func (s *Session) run(ctx context.Context, sc *scratch) error {
-	endless := ctx.Done() == nil
-	o, err := s.begin(!endless)
-	if err != nil {
-		return err
+// watched runs the model, and stops it when ctx ends.
+func (s *Session) watched(ctx context.Context, k *call) ([]scoring.Tensor, error) {
+	if ctx.Done() == nil {
+		return s.score(ctx, k)
 	}
-	if endless {
-		err = s.raw.RunWithOptions(sc.fed, sc.fetched, nil)
-		return firstError(err, s.end(nil, false))
+	k.watch.begin(ctx)
+	all, err := s.score(ctx, k)
+	if k.watch.end() {
+		k.goOn()
 	}
-	over := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(over)
-		// It can fail only for a nil pointer.
-		_ = o.Terminate()
-	})
-	err = s.raw.RunWithOptions(sc.fed, sc.fetched, o)
-	terminated := !stop()
-	if terminated {
-		// The options must outlive the call on them.
-		<-over
-	}
-	return firstError(err, s.end(o, terminated))
+	return all, err
 }
 
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
+// score runs the model on what was fed, by plan where there is one.
+func (s *Session) score(ctx context.Context, k *call) ([]scoring.Tensor, error) {
+	planned := s.plans.find(k)
+	if planned != nil {
+		all, err := s.bound(k, planned)
+		if err == nil || ctx.Err() != nil {
+			return all, err
 		}
 	}
-	return nil
-}
-
-// scratch is what one run needs besides its results. It is reused: a run of a small
-// model takes less time than the collector would.
-type scratch struct {
-	// order gives, for each input of the model, the position in the caller's list.
-	order []int
-	// fed are the inputs, and fetched the results, in the session's order.
-	fed, fetched []ort.Value
-	pins         runtime.Pinner
-}
-
-func newScratch(inputs, fetches int) *scratch {
-	return &scratch{order: make([]int, inputs), fed: make([]ort.Value, inputs), fetched: make([]ort.Value, fetches)}
-}
-
-// feed makes values of the caller's tensors, which were checked.
-func (sc *scratch) feed(inputs []scoring.Tensor) error {
-	for i, from := range sc.order {
-		v, err := sc.value(&inputs[from])
-		if err != nil {
-			return err
-		}
-		sc.fed[i] = v
+	var began time.Time
+	unproven := s.plans.state.Load() == unproven
+	if unproven {
+		began = time.Now()
 	}
-	return nil
-}
-
-// dropUnread clears the result that the binding failed to read, and gives its index, or -1.
-// The binding leaves a nil pointer inside an interface there, whose methods crash.
-func (sc *scratch) dropUnread() int {
-	for i, v := range sc.fetched {
-		if v != nil && reflect.ValueOf(v).IsNil() {
-			sc.fetched[i] = nil
-			return i
-		}
+	if err := k.run(false); err != nil {
+		return nil, err
 	}
-	return -1
+	if planned != nil {
+		// What failed bound went well otherwise: shapes depend on values here.
+		s.plans.state.Store(refuted)
+	}
+	all, err := s.collect(k)
+	k.release()
+	if err == nil && len(k.wanted) == 0 {
+		var took time.Duration
+		if unproven {
+			took = time.Since(began)
+		}
+		s.learn(ctx, k, all, took)
+	}
+	return all, err
 }
 
-// misdeclared is the error for an output that has no dimensions although the model's
-// file says so: graft.go would have seen to it otherwise. The binding loses the memory
-// of the outputs after that one; the first run of such a model shows that it is broken.
-func (s *Session) misdeclared(fetched int, cause error) error {
-	at := slices.IndexFunc(s.fetches, func(f fetch) bool { return f.data == fetched || f.shape == fetched })
-	o := &s.info.Signature.Outputs[at]
-	return scoring.Errorf(scoring.Internal, "output %q of the model has no dimensions, but its file declares %s: declare the true shape in the model", clip(o.Name), scoring.FormatShape(o.Shape)).WithCause(cause)
+// bound runs the model with its outputs where the plan has them.
+func (s *Session) bound(k *call, p *plan) ([]scoring.Tensor, error) {
+	all := make([]scoring.Tensor, len(k.out))
+	if err := s.place(k, p, all); err != nil {
+		return nil, err
+	}
+	if err := k.run(true); err != nil {
+		return nil, err
+	}
+	s.pickUp(k, p, all)
+	return s.choose(all, k.wanted), nil
 }
 
-// release frees what the library holds, also after a failure half-way.
-func (sc *scratch) release() {
-	for _, values := range [][]ort.Value{sc.fed, sc.fetched} {
-		for i, v := range values {
-			if v != nil {
-				_ = v.Destroy()
-				values[i] = nil
-			}
+// collect copies the outputs that the library made: those wanted, or all.
+func (s *Session) collect(k *call) ([]scoring.Tensor, error) {
+	specs := s.info.Signature.Outputs
+	n := len(k.wanted)
+	if n == 0 {
+		n = len(specs)
+	}
+	all := make([]scoring.Tensor, n)
+	for i := range all {
+		o := i
+		if len(k.wanted) > 0 {
+			o = k.wanted[i]
+		}
+		all[i] = scoring.Tensor{Name: specs[o].Name, Datatype: specs[o].Datatype}
+		if err := k.read(o, &all[i], &s.env.buffers); err != nil {
+			return nil, scoring.Errorf(scoring.Internal, "output %q of the model could not be read", specs[o].Name).WithCause(err)
 		}
 	}
-	sc.pins.Unpin()
+	return all, nil
+}
+
+// choose gives the outputs wanted of all, and releases the others.
+func (s *Session) choose(all []scoring.Tensor, wanted []int) []scoring.Tensor {
+	if len(wanted) == 0 {
+		return all
+	}
+	chosen := make([]scoring.Tensor, len(wanted))
+	for i, o := range wanted {
+		chosen[i] = all[o]
+		all[o].Data = nil
+	}
+	s.Release(all)
+	return chosen
+}
+
+// weight is the size of inputs in bytes, by which runs are compared.
+func weight(inputs []scoring.Tensor) (size int64) {
+	for i := range inputs {
+		size += int64(len(inputs[i].Data))
+		for _, s := range inputs[i].Strings {
+			size += int64(len(s))
+		}
+	}
+	return size
 }

@@ -1,10 +1,11 @@
 package onnx
 
+import "C"
+
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"sync"
+	"unsafe"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -18,17 +19,24 @@ type Session struct {
 	info    *Info
 	inputs  map[string]int
 	outputs map[string]int
-	fetches []fetch
-	scratch sync.Pool // of *scratch
+	// outputTypes are ONNX's numbers of the outputs' element types.
+	outputTypes []int32
+	// names are the inputs' and the outputs', in C memory.
+	names **C.char
+	// arena says whether the session has an arena to shrink.
+	arena bool
+	plans plans
+	surge surge
 
 	mu sync.Mutex
-	// raw is nil once the library has freed the model.
-	raw *ort.DynamicAdvancedSession
+	// model is nil once the library has freed it; raw is the library's view of it.
+	model *ort.DynamicAdvancedSession
+	raw   unsafe.Pointer
 	// runs counts the runs under way; the last one of a closed session frees it.
 	runs   int
 	closed bool
-	// spare holds run options for reuse: no more than runs that ever went on at once.
-	spare []*ort.RunOptions
+	// spare holds calls for reuse.
+	spare []*call
 }
 
 // ErrClosed means that a session was used after [Session.Close]. It is the cause of a
@@ -60,35 +68,38 @@ func (e *Environment) Load(model []byte, o Options) (*Session, error) {
 	return s, nil
 }
 
-func (e *Environment) load(model []byte, info *Info, o Options) (*Session, error) {
+func (e *Environment) load(file []byte, info *Info, o Options) (*Session, error) {
 	options, err := e.sessionOptions(o, info.Signature)
 	if err != nil {
 		return nil, err
 	}
 	defer options.Destroy()
-	g := newGraft(info.Signature.Outputs)
-	if g.suffix != nil {
-		model = append(slices.Clip(model), g.suffix...)
-	}
-	raw, err := ort.NewDynamicAdvancedSessionWithONNXData(model, names(info.Signature.Inputs), g.names, options)
+	sig := info.Signature
+	model, err := ort.NewDynamicAdvancedSessionWithONNXData(file, names(sig.Inputs), names(sig.Outputs), options)
 	if err != nil {
 		return nil, loadError(err)
 	}
-	s := &Session{
-		env: e, info: info, raw: raw, fetches: g.fetches,
-		inputs: index(info.Signature.Inputs), outputs: index(info.Signature.Outputs),
+	raw, err := sessionPointer(model)
+	if err != nil {
+		model.Destroy()
+		return nil, err
 	}
-	s.scratch.New = func() any { return newScratch(len(s.inputs), len(g.names)) }
+	s := &Session{
+		env: e, info: info, model: model, raw: raw, arena: o.MemArena != Off && o.Device == CPU,
+		inputs: index(sig.Inputs), outputs: index(sig.Outputs),
+		names: cNames(append(names(sig.Inputs), names(sig.Outputs)...)...),
+	}
+	for _, out := range sig.Outputs {
+		s.outputTypes = append(s.outputTypes, int32(elementTypes[out.Datatype]))
+	}
+	if info.branches {
+		s.plans.state.Store(refuted)
+	}
 	return s, nil
 }
 
 // servable refuses what the library would take but no run could use.
 func servable(info *Info, o Options) error {
-	for _, in := range info.Signature.Inputs {
-		if in.Shape != nil && len(in.Shape) == 0 && !scalars[in.Datatype] {
-			return scoring.Errorf(scoring.Invalid, "input %q of the model is a scalar of %s: give it the shape [1] in the model", clip(in.Name), in.Datatype)
-		}
-	}
 	if len(info.ExternalFiles) > 0 && o.ExternalFolder == "" {
 		return scoring.Errorf(scoring.Invalid, "the model keeps weights in %q: put the file beside it, or save the model with its weights inside", clip(info.ExternalFiles[0]))
 	}
@@ -106,63 +117,72 @@ func (s *Session) Info() *Info { return s.info }
 // that begins later fails with [ErrClosed]. To close twice is fine.
 func (s *Session) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
+	if !s.closed {
+		s.closed = true
+		if s.surge.timer != nil {
+			s.surge.timer.Stop()
+		}
+		s.freeLocked()
 	}
-	s.closed = true
-	return s.freeLocked()
+	s.mu.Unlock()
+	// Memory that is given back just now is no run: nobody expects it to hold the model.
+	s.surge.busy.Lock()
+	defer s.surge.busy.Unlock()
+	return nil
 }
 
-// begin counts a run and lends it run options, if it needs them; end takes both back.
-func (s *Session) begin(needOptions bool) (o *ort.RunOptions, err error) {
+// begin counts a run and lends it a call; end takes both back.
+func (s *Session) begin() (*call, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, scoring.Errorf(scoring.Unavailable, "this version of the model was unloaded just now: try again").WithCause(ErrClosed)
 	}
-	if n := len(s.spare); needOptions && n > 0 {
-		o = s.spare[n-1]
+	if n := len(s.spare); n > 0 {
+		k := s.spare[n-1]
 		s.spare = s.spare[:n-1]
-	} else if needOptions {
-		if o, err = ort.NewRunOptions(); err != nil {
-			return nil, fmt.Errorf("make run options: %w", err)
-		}
+		s.runs++
+		return k, nil
+	}
+	k, err := s.newCall()
+	if err != nil {
+		return nil, err
 	}
 	s.runs++
-	return o, nil
+	return k, nil
 }
 
-// end takes back begin. Options that were told to terminate are not used again.
-func (s *Session) end(o *ort.RunOptions, terminated bool) error {
+// mostSpare is how many calls a session keeps. More of them at once come and go.
+const mostSpare = 64
+
+// end takes back begin; k may be nil.
+func (s *Session) end(k *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case o == nil:
-	case terminated:
-		o.Destroy()
-	default:
-		s.spare = append(s.spare, o)
+	if k != nil && len(s.spare) < mostSpare {
+		s.spare = append(s.spare, k)
+	} else if k != nil {
+		k.free()
 	}
 	s.runs--
-	return s.freeLocked()
+	s.freeLocked()
 }
 
 // freeLocked frees the model if nobody will use it any more.
-func (s *Session) freeLocked() error {
-	if !s.closed || s.runs > 0 || s.raw == nil {
-		return nil
+func (s *Session) freeLocked() {
+	if !s.closed || s.runs > 0 || s.model == nil {
+		return
 	}
-	for _, o := range s.spare {
-		o.Destroy()
+	for _, k := range s.spare {
+		k.free()
 	}
-	err := s.raw.Destroy()
-	s.raw, s.spare = nil, nil
+	s.spare = nil
+	// It fails for nil alone.
+	_ = s.model.Destroy()
+	s.model, s.raw = nil, nil
+	freeNames(s.names, len(s.inputs)+len(s.outputs))
 	s.env.leave()
-	if err != nil {
-		return fmt.Errorf("close onnx session: %w", err)
-	}
-	return nil
+	trimHeap()
 }
 
 func names(specs []scoring.TensorSpec) []string {

@@ -46,6 +46,29 @@ func TestSignatureAndInfo(t *testing.T) {
 	}
 }
 
+// TestAxes reads the names of axes, as a file has them.
+func TestAxes(t *testing.T) {
+	t.Parallel()
+	named := func(name string, axes []string, shape ...int64) scoring.TensorSpec {
+		return scoring.TensorSpec{Name: name, Datatype: scoring.FP32, Shape: shape, Axes: axes}
+	}
+	want := scoring.Signature{
+		Inputs: []scoring.TensorSpec{
+			named("all", []string{"batch", "sequence"}, -1, -1), named("some", []string{"", "", "width"}, -1, 3, -1),
+			named("none", nil, -1, 4), named("fixed", nil, 2), named("scalar", nil), named("any", nil),
+		},
+		Outputs: []scoring.TensorSpec{named("y", []string{"batch"}, -1)},
+	}
+	want.Inputs[4].Shape = []int64{}
+	info, err := Inspect(onnxtest.Graph{Inputs: want.Inputs, Outputs: want.Outputs}.Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Signature; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestLoadRefusals(t *testing.T) {
 	t.Parallel()
 	in, out := spec("a", scoring.FP32, 1), spec("b", scoring.FP32, 1)
@@ -66,7 +89,6 @@ func TestLoadRefusals(t *testing.T) {
 		{"no input", onnxtest.Graph{Outputs: []scoring.TensorSpec{out}}.Model(), "the model has no input: want at least one"},
 		{"one name twice", twice.Model(), `the model has two inputs with the name "a"`},
 		{"zipmap", onnxtest.ZipMap(), `output "probabilities" of the model is a sequence: want a tensor; for a classifier of scikit-learn or LightGBM, export with zipmap=False`},
-		{"scalar string", onnxtest.Identity(scoring.Bytes, []int64{}), `input "INPUT" of the model is a scalar of BYTES: give it the shape [1] in the model`},
 		{"unknown operator", oneNode("Frobnicate", []scoring.TensorSpec{in}, out).Model(), "No Op registered for Frobnicate with domain_version of 21"},
 		{"external weights", external("weights.bin"), `the model keeps weights in "weights.bin": put the file beside it, or save the model with its weights inside`},
 		{"weights outside", external("../weights.bin"), `the model keeps weights in "../weights.bin": want a path inside the model's folder`},

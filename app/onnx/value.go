@@ -18,6 +18,8 @@ type value struct {
 	// ranked says that the file gives a shape, even an empty one.
 	ranked bool
 	shape  []int64
+	// axes are the names of the dimensions, as many as shape has.
+	axes []string
 }
 
 // datatypes maps TensorProto.DataType, whose numbers ONNX Runtime's C API shares, to the
@@ -59,8 +61,19 @@ func (v value) spec() (s scoring.TensorSpec, problem string) {
 	s = scoring.TensorSpec{Name: v.name, Datatype: d}
 	if v.ranked {
 		s.Shape = append([]int64{}, v.shape...)
+		s.Axes = axisNames(v.axes)
 	}
 	return s, ""
+}
+
+// axisNames gives nil where no axis has a name.
+func axisNames(axes []string) []string {
+	for _, name := range axes {
+		if name != "" {
+			return axes
+		}
+	}
+	return nil
 }
 
 func kindName(kind int) string {
@@ -134,7 +147,7 @@ func (v *value) readTensor(b []byte) error {
 // readShape walks a TensorShapeProto. A dimension with a name, with nothing at all or,
 // as some exporters write it, with a negative number may vary.
 func (v *value) readShape(b []byte) error {
-	const dim, dimValue = 1, 1
+	const dim, dimValue, dimParam = 1, 1, 2
 	for f, err := range pb.Fields(b) {
 		if err != nil {
 			return err
@@ -142,16 +155,19 @@ func (v *value) readShape(b []byte) error {
 		if f.Number != dim {
 			continue
 		}
-		size := int64(-1)
+		size, name := int64(-1), ""
 		for d, err := range pb.Fields(f.Bytes) {
 			if err != nil {
 				return err
 			}
-			if d.Number == dimValue {
-				size = max(int64(d.Uint), -1)
+			switch d.Number {
+			case dimValue:
+				size, name = max(int64(d.Uint), -1), ""
+			case dimParam:
+				size, name = -1, string(d.Bytes)
 			}
 		}
-		v.shape = append(v.shape, size)
+		v.shape, v.axes = append(v.shape, size), append(v.axes, name)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Fake struct {
 	// CloseFunc does the work of Close; nil means that there is none.
 	CloseFunc func() error
 
-	runs, closes atomic.Int64
+	runs, closes, released atomic.Int64
 }
 
 // Signature returns f.Spec.
@@ -33,6 +33,17 @@ func (f *Fake) Run(ctx context.Context, inputs []scoring.Tensor, outputs []strin
 	}
 	return f.RunFunc(ctx, inputs, outputs)
 }
+
+// Release takes the elements out of outputs, as a session does, and counts the outputs.
+func (f *Fake) Release(outputs []scoring.Tensor) {
+	f.released.Add(int64(len(outputs)))
+	for i := range outputs {
+		outputs[i].Data = nil
+	}
+}
+
+// Released says how many outputs were given to Release.
+func (f *Fake) Released() int { return int(f.released.Load()) }
 
 // Close calls f.CloseFunc, if there is one, and counts the call.
 func (f *Fake) Close() error {
@@ -48,3 +59,6 @@ func (f *Fake) Runs() int { return int(f.runs.Load()) }
 
 // Closes says how often Close was called.
 func (f *Fake) Closes() int { return int(f.closes.Load()) }
+
+// Check takes everything.
+func (f *Fake) Check([]scoring.Tensor, []string) error { return nil }

@@ -12,7 +12,7 @@ type Graph struct {
 	// Nodes in an order in which each finds its inputs computed.
 	Nodes []Node
 	// Inputs and Outputs; -1 stands for a dimension that may vary, and a nil shape for
-	// an unknown rank.
+	// an unknown rank. Axes name the dimensions that may vary.
 	Inputs, Outputs []scoring.TensorSpec
 	// Weights are constants, under the names that nodes use for them. Those of
 	// datatype BYTES are not supported.
@@ -149,10 +149,13 @@ func valueInfo(s scoring.TensorSpec) []byte {
 	tensor := pb.AppendInt(nil, 1, elementType(s.Datatype))
 	if s.Shape != nil {
 		var dims []byte
-		for _, d := range s.Shape {
+		for i, d := range s.Shape {
 			var dim []byte
-			if d >= 0 {
+			switch {
+			case d >= 0:
 				dim = pb.AppendInt(nil, 1, d)
+			case i < len(s.Axes):
+				dim = pb.AppendBytes(nil, 2, s.Axes[i])
 			}
 			dims = pb.AppendBytes(dims, 1, dim)
 		}

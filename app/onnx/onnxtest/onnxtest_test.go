@@ -52,6 +52,11 @@ func TestFake(t *testing.T) {
 	if err != nil || len(out) != 1 {
 		t.Errorf("got %v, %v", out, err)
 	}
+	out[0].Data = []byte{1}
+	f.Release(out)
+	if f.Released() != 1 || out[0].Data != nil {
+		t.Errorf("got %d released and %v, want 1 without elements", f.Released(), out)
+	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}

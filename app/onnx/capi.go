@@ -1,0 +1,98 @@
+package onnx
+
+/*
+#cgo CFLAGS: -O2
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "capi.h"
+
+// None of these calls Go, or keeps a pointer to Go's memory that is not pinned.
+#cgo noescape onda_run
+#cgo nocallback onda_run
+#cgo noescape onda_release
+#cgo nocallback onda_release
+#cgo noescape onda_go_on
+#cgo nocallback onda_go_on
+#cgo noescape onda_stop
+#cgo nocallback onda_stop
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unsafe"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// library is the C API of the library that the binding has loaded.
+type library struct {
+	api    *unsafe.Pointer
+	handle unsafe.Pointer
+	memory unsafe.Pointer // *OrtMemoryInfo of the processor's memory
+}
+
+// openLibrary finds the C API of the library at path, which the binding has loaded.
+func openLibrary(path string) (l library, err error) {
+	info, err := ort.GetMemoryInfo()
+	if err != nil {
+		return l, err
+	}
+	l.memory = unsafe.Pointer(info)
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	l.api = C.onda_open(name, &l.handle) //nolint:gocritic // it sees what cgo makes of the line
+	if l.api == nil {
+		return l, fmt.Errorf("the library has no C API of version %d", int(C.onda_version))
+	}
+	return l, nil
+}
+
+// close takes back openLibrary.
+func (l library) close() { C.onda_close(l.handle) }
+
+// check makes an error of a status, and releases it.
+func (l library) check(status unsafe.Pointer) error {
+	if status == nil {
+		return nil
+	}
+	defer C.onda_forget(l.api, status)
+	return errors.New(strings.TrimSpace(C.GoString(C.onda_message(l.api, status))))
+}
+
+// trimHeap hands what the C library's heap does not use back to the system.
+func trimHeap() { C.onda_trim() }
+
+// sessionPointer gives the C pointer that the binding keeps to itself.
+func sessionPointer(raw *ort.DynamicAdvancedSession) (unsafe.Pointer, error) {
+	v := reflect.ValueOf(raw).Elem()
+	for _, field := range []string{"s", "ortSession"} {
+		if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
+			v = v.FieldByName(field)
+		}
+	}
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return nil, errors.New("onnxruntime_go keeps its session elsewhere than version 1.27.0 does: want that version in go.mod")
+	}
+	return v.UnsafePointer(), nil
+}
+
+// cNames makes C strings, one after the other; [freeNames] frees them.
+func cNames(all ...string) **C.char {
+	names := (**C.char)(C.malloc(C.size_t(len(all)) * C.size_t(unsafe.Sizeof((*C.char)(nil)))))
+	for i, name := range all {
+		unsafe.Slice(names, len(all))[i] = C.CString(name)
+	}
+	return names
+}
+
+// freeNames takes back cNames.
+func freeNames(names **C.char, count int) {
+	for _, name := range unsafe.Slice(names, count) {
+		C.free(unsafe.Pointer(name))
+	}
+	C.free(unsafe.Pointer(names))
+}

@@ -1,0 +1,103 @@
+// What Onda needs of ONNX Runtime's C API beyond what the binding offers: a whole run in
+// one call from Go, run options with entries, and an arena that shrinks.
+//
+// The API is a table of functions whose order never changes: new ones are added at its
+// end. So it is reached by position, which spares a header of 8,000 lines. TestSlots
+// compares the positions with the header that comes with the binding.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// The positions in the table.
+enum {
+  SLOT_CreateStatus = 0,
+  SLOT_GetErrorMessage = 2,
+  SLOT_Run = 9,
+  SLOT_CreateRunOptions = 39,
+  SLOT_RunOptionsSetTerminate = 46,
+  SLOT_RunOptionsUnsetTerminate = 47,
+  SLOT_CreateTensorAsOrtValue = 48,
+  SLOT_CreateTensorWithDataAsOrtValue = 49,
+  SLOT_GetTensorMutableData = 51,
+  SLOT_GetStringTensorDataLength = 53,
+  SLOT_GetStringTensorContent = 54,
+  SLOT_GetTensorElementType = 60,
+  SLOT_GetDimensionsCount = 61,
+  SLOT_GetDimensions = 62,
+  SLOT_GetTensorTypeAndShape = 65,
+  SLOT_GetAllocatorWithDefaultOptions = 78,
+  SLOT_ReleaseStatus = 93,
+  SLOT_ReleaseValue = 96,
+  SLOT_ReleaseRunOptions = 97,
+  SLOT_ReleaseTensorTypeAndShapeInfo = 99,
+  SLOT_AddRunConfigEntry = 165,
+  SLOT_GetResizedStringTensorElementBuffer = 252,
+};
+
+// onda_version is the version of the API that the positions are of.
+enum { onda_version = 24 };
+
+// onda_tensor is an input or an output of a call.
+typedef struct {
+  // The next two point at memory of Go's. They are numbers to Go: with a pointer, it
+  // would look at what an earlier run has left in the field, to tell its collector.
+  uintptr_t data;  // the elements; of strings, their text one after the other
+  uintptr_t ends;  // size_t of an input of strings: where each of them ends in data
+  size_t bytes;    // of data
+  size_t count;    // of ends
+  void *made;      // the elements of an output that the library made
+  int64_t *dims;   // owned by the call, as are the next two
+  size_t rank;
+  size_t room;     // of dims
+  int32_t type;    // of the elements; ONNX's number
+  int32_t stale;   // not 0: the value of the last run does not fit
+} onda_tensor;
+
+// onda_call is what a run needs, kept for the next one. One run at a time may use it.
+typedef struct {
+  void *const *api;
+  void *session;
+  void *memory;
+  void *options;
+  char **names;  // inputs, then outputs; as are the next two
+  onda_tensor *tensors;
+  void **values;
+  size_t inputs;
+  size_t outputs;
+} onda_call;
+
+// onda_open finds the API of the library at path, which is loaded already, and gives a
+// handle to close. It gives NULL where there is none of the right version.
+void *const *onda_open(const char *path, void **handle);
+void onda_close(void *handle);
+
+// A status is NULL for success; any other must be released.
+const char *onda_message(void *const *api, void *status);
+void onda_forget(void *const *api, void *status);
+
+// onda_new makes a call, to be freed also after a failure; onda_free takes NULL too.
+void *onda_new(void *const *api, void *session, void *memory, char **names, size_t inputs, size_t outputs, onda_call **made);
+void onda_free(onda_call *call);
+
+// onda_room sees to it that a tensor can have so many dimensions; 0 if memory is short.
+int onda_room(onda_tensor *t, size_t rank);
+
+// onda_run runs the model. With bound, the outputs' data, dims and type are given, and the
+// library writes into them. Without, they are the library's own and last until
+// onda_release.
+void *onda_run(onda_call *call, int bound);
+void onda_release(onda_call *call);
+
+// onda_text_size and onda_text read an output of strings: where each begins in into.
+void *onda_text_size(onda_call *call, size_t output, size_t *bytes);
+void *onda_text(onda_call *call, size_t output, void *into, size_t bytes, size_t *starts, size_t count);
+
+// onda_stop ends the run under way before its next operator, and every later one at its
+// start; onda_go_on takes it back.
+void onda_stop(onda_call *call);
+void onda_go_on(onda_call *call);
+
+// onda_shrink makes each run of this call give the arena's unused memory back at its end.
+void *onda_shrink(onda_call *call, const char *arenas);
+// onda_trim hands what the C library's heap does not use back to the system.
+void onda_trim(void);
