@@ -58,9 +58,6 @@ func decodePart(part *multipart.Part, req *scoring.PredictRequest, limits Limits
 		return scoring.Errorf(scoring.Invalid, "form part %q is damaged or cut off", clip(part.FormName())).WithCause(err)
 	}
 	if part.FormName() == parametersPart {
-		if err := survey(`"parameters"`, data); err != nil {
-			return err
-		}
 		req.Parameters, err = DecodeParameters(data)
 		return err
 	}

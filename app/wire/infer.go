@@ -1,202 +1,136 @@
 package wire
 
 import (
-	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// inferBody is the JSON request of the Open Inference Protocol v2. Keys that it does
-// not know are passed over, as the protocol's servers all do.
-type inferBody struct {
-	ID         string                     `json:"id"`
-	Parameters map[string]json.RawMessage `json:"parameters"`
-	Inputs     []inputBody                `json:"inputs"`
-	Outputs    []outputBody               `json:"outputs"`
-}
-
-type inputBody struct {
-	Name string `json:"name"`
-	// Shape is text until it has been counted: see [decodeShape].
-	Shape      json.RawMessage            `json:"shape"`
-	Datatype   string                     `json:"datatype"`
-	Parameters map[string]json.RawMessage `json:"parameters"`
-	Data       json.RawMessage            `json:"data"`
-}
-
-type outputBody struct {
-	Name       string                     `json:"name"`
-	Parameters map[string]json.RawMessage `json:"parameters"`
-}
-
-// InferOptions are what the parameters of an infer request ask of the server.
+// InferOptions are what an infer request asks of the door, beside the scoring itself.
 type InferOptions struct {
 	// Timeout is the caller's budget; 0 if it gave none.
 	Timeout time.Duration
+	// HasLane says that the request names its lane, so that no default of the door counts.
+	HasLane bool
+	// AllBinary asks for outputs as binary data where Binary does not say otherwise.
+	AllBinary bool
+	// Binary says for outputs, by name, whether they are wanted as binary data. It is nil
+	// where the request says it of none.
+	Binary map[string]bool
 }
 
-// DecodeInfer reads the JSON of an infer request.
+// binary says whether an output is wanted as binary data.
+func (o *InferOptions) binary(output string) bool {
+	if binary, said := o.Binary[output]; said {
+		return binary
+	}
+	return o.AllBinary
+}
+
+// DecodeInfer reads an infer request of the Open Inference Protocol v2 that is JSON
+// alone. Its tensors refer to body: it must not be changed while they are in use.
 func DecodeInfer(body []byte) (scoring.InferRequest, InferOptions, error) {
-	var req scoring.InferRequest
-	var opts InferOptions
 	if len(body) == 0 {
-		return req, opts, scoring.Errorf(scoring.Invalid, `the body is empty: send {"inputs": [...]}`)
+		return scoring.InferRequest{}, InferOptions{}, scoring.Errorf(scoring.Invalid, `the body is empty: send {"inputs": [...]}`)
 	}
-	if err := checkUTF8("the body", body); err != nil {
-		return req, opts, err
-	}
-	if err := survey("the body", body); err != nil {
-		return req, opts, err
-	}
-	var b inferBody
-	if err := json.Unmarshal(body, &b); err != nil {
-		return req, opts, jsonError("the body", err, "")
-	}
-	if len(b.Inputs) == 0 {
-		return req, opts, scoring.Errorf(scoring.Invalid, `"inputs" is missing or empty: want {"inputs": [{"name", "shape", "datatype", "data"}]}`)
-	}
-	req.ID = b.ID
-	for _, input := range b.Inputs {
-		tensor, err := decodeTensor(input)
-		if err != nil {
-			return req, opts, err
-		}
-		req.Inputs = append(req.Inputs, tensor)
-	}
-	for _, output := range b.Outputs {
-		if err := checkOutput(output); err != nil {
-			return req, opts, err
-		}
-		req.Outputs = append(req.Outputs, scoring.Output{Name: output.Name})
-	}
-	var err error
-	opts.Timeout, err = decodeTimeout(b.Parameters["timeout"])
-	return req, opts, err
+	d := inferDecoder{reader: reader{where: "the body", text: body}}
+	return d.decode()
 }
 
-// checkOutput refuses what would change the form of an output and is not offered: to
-// pass it over would be a wrong answer.
-func checkOutput(output outputBody) error {
-	if _, ok := output.Parameters["classification"]; ok {
-		return scoring.Errorf(scoring.Unimplemented, "output %q: classification is not offered: ask for the tensor, or use :predict", clip(output.Name))
+// inferDecoder reads an infer request. Keys that it does not know are passed over, as the
+// protocol's servers all do.
+type inferDecoder struct {
+	reader
+
+	// blobs is what follows the JSON and no input has taken yet; inBinary says that the
+	// request has such a part, empty or not.
+	blobs    []byte
+	inBinary bool
+
+	req  scoring.InferRequest
+	opts InferOptions
+}
+
+func (d *inferDecoder) decode() (scoring.InferRequest, InferOptions, error) {
+	if err := d.root(d.field); err != nil {
+		return scoring.InferRequest{}, InferOptions{}, d.explain(err)
 	}
+	if len(d.req.Inputs) == 0 {
+		return scoring.InferRequest{}, InferOptions{}, scoring.Errorf(scoring.Invalid, `"inputs" is missing or empty: want {"inputs": [{"name", "shape", "datatype", "data"}]}`)
+	}
+	if len(d.blobs) > 0 {
+		return scoring.InferRequest{}, InferOptions{}, scoring.Errorf(scoring.Invalid, "unexpected additional input data: %d bytes follow the data of the last input", len(d.blobs))
+	}
+	return d.req, d.opts, nil
+}
+
+func (d *inferDecoder) field(key []byte) (err error) {
+	switch string(key) {
+	case "id":
+		d.req.ID, err = d.textField("id")
+	case "parameters":
+		err = d.parameters("parameters", d.parameter)
+	case "inputs":
+		err = d.list("inputs", d.input)
+	case "outputs":
+		err = d.list("outputs", d.output)
+	default:
+		_, err = d.skip()
+	}
+	return err
+}
+
+// list reads an array of inputs or outputs; null is an empty one.
+func (d *inferDecoder) list(field string, element func() error) error {
+	if null, err := d.null(); null || err != nil {
+		return err
+	}
+	if d.peek() != '[' {
+		return d.wrongKind(field, "an array")
+	}
+	return d.array(element)
+}
+
+// wanted is an output while it is read.
+type wanted struct {
+	scoring.Output
+
+	// binary is the output's own word, where said is true.
+	binary, said bool
+}
+
+// output reads one element of "outputs".
+func (d *inferDecoder) output() error {
+	var out wanted
+	null, err := d.null()
+	switch {
+	case null || err != nil:
+	case d.peek() != '{':
+		err = d.wrongKind("outputs", "an object")
+	default:
+		err = d.object(func(key []byte) (err error) {
+			switch string(key) {
+			case "name":
+				out.Name, err = d.textField("outputs.name")
+			case "parameters":
+				err = d.parameters("outputs.parameters", func(name string, value []byte) error {
+					return d.outputParameter(&out, name, value)
+				})
+			default:
+				_, err = d.skip()
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if out.said {
+		if d.opts.Binary == nil {
+			d.opts.Binary = map[string]bool{}
+		}
+		d.opts.Binary[out.Name] = out.binary
+	}
+	d.req.Outputs = append(d.req.Outputs, out.Output)
 	return nil
-}
-
-// decodeTimeout reads the protocol's timeout, in microseconds; 0 and null mean none.
-func decodeTimeout(raw json.RawMessage) (time.Duration, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return 0, nil
-	}
-	var micros int64
-	if err := json.Unmarshal(raw, &micros); err != nil || micros < 0 {
-		return 0, scoring.Errorf(scoring.Invalid, "parameter timeout: want a whole number of microseconds, 0 or more")
-	}
-	return time.Duration(min(micros, int64(24*time.Hour/time.Microsecond))) * time.Microsecond, nil
-}
-
-func decodeTensor(in inputBody) (scoring.Tensor, error) {
-	t := scoring.Tensor{Name: in.Name}
-	name := clip(in.Name)
-	if in.Name == "" {
-		return t, scoring.Errorf(scoring.Invalid, `an input has no "name"`)
-	}
-	if in.Shape == nil || string(in.Shape) == "null" {
-		return t, scoring.Errorf(scoring.Invalid, `input %q has no "shape"`, name)
-	}
-	if err := decodeShape(&t, in.Shape); err != nil {
-		return t, err
-	}
-	datatype, err := scoring.ParseDatatype(in.Datatype)
-	if err != nil {
-		return t, scoring.Errorf(scoring.Invalid, "input %q: %s", name, scoring.AsError(err).Message)
-	}
-	t.Datatype = datatype
-	if _, ok := in.Parameters["binary_data_size"]; ok {
-		return t, scoring.Errorf(scoring.Unimplemented, `input %q: the binary tensor extension is not offered: send "data"`, name)
-	}
-	if in.Data == nil {
-		return t, scoring.Errorf(scoring.Invalid, `input %q has no "data"`, name)
-	}
-	want, ok := scoring.Elements(t.Shape)
-	if !ok {
-		return t, scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", name, scoring.FormatShape(t.Shape))
-	}
-	got, err := decodeData(&t, in.Data, want)
-	if err != nil {
-		return t, err
-	}
-	if got != want {
-		return t, scoring.Errorf(scoring.Invalid, "input %q has %d values, its shape %s wants %d", name, got, scoring.FormatShape(t.Shape), want)
-	}
-	return t, nil
-}
-
-// inferOutput is an output tensor in JSON, its data flat and row-major.
-type inferOutput struct {
-	Name     string          `json:"name"`
-	Datatype string          `json:"datatype"`
-	Shape    []int64         `json:"shape"`
-	Data     json.RawMessage `json:"data"`
-}
-
-// inferAnswer is the JSON answer of the protocol. It has an id always: KServe's client
-// fails without one.
-type inferAnswer struct {
-	ModelName    string            `json:"model_name"`
-	ModelVersion string            `json:"model_version"`
-	ID           string            `json:"id"`
-	Parameters   map[string]string `json:"parameters,omitempty"`
-	Outputs      []inferOutput     `json:"outputs"`
-}
-
-// EncodeInfer writes the answer to an infer request as JSON. Values that JSON cannot
-// carry (NaN, infinities, FP16, BF16) are an error: a null or a string in their place
-// would be read as another answer.
-func EncodeInfer(resp *scoring.InferResponse) ([]byte, error) {
-	answer := inferAnswer{
-		ModelName:    resp.Model.Name,
-		ModelVersion: strconv.FormatInt(resp.Model.Version, 10),
-		ID:           resp.ID,
-		Parameters:   map[string]string{"digest": resp.Model.Digest},
-		Outputs:      make([]inferOutput, 0, len(resp.Outputs)),
-	}
-	for i := range resp.Outputs {
-		out := &resp.Outputs[i]
-		data, err := encodeData(out)
-		if err != nil {
-			return nil, err
-		}
-		answer.Outputs = append(answer.Outputs, inferOutput{Name: out.Name, Datatype: out.Datatype.String(), Shape: shapeOf(out.Shape), Data: data})
-	}
-	return Marshal(answer)
-}
-
-// TensorSpec is an input or output in the protocol's metadata.
-type TensorSpec struct {
-	// Name of the tensor.
-	Name string `json:"name"`
-	// Datatype as the protocol names it.
-	Datatype string `json:"datatype"`
-	// Shape with -1 for a dimension that may vary.
-	Shape []int64 `json:"shape"`
-}
-
-// SpecsOf makes the wire form of specs.
-func SpecsOf(specs []scoring.TensorSpec) []TensorSpec {
-	all := make([]TensorSpec, 0, len(specs))
-	for _, s := range specs {
-		all = append(all, TensorSpec{Name: s.Name, Datatype: s.Datatype.String(), Shape: shapeOf(s.Shape)})
-	}
-	return all
-}
-
-// shapeOf gives a scalar the shape [], for which nil would be null.
-func shapeOf(shape []int64) []int64 {
-	if shape == nil {
-		return []int64{}
-	}
-	return shape
 }

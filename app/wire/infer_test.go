@@ -160,7 +160,7 @@ func TestDecodeInferShapes(t *testing.T) {
 func TestDecodeInferWholeRequest(t *testing.T) {
 	t.Parallel()
 	req, opts, err := wire.DecodeInfer([]byte(`{
-		"id": "q-1", "parameters": {"timeout": 1500, "sequence_id": "s", "binary_data_output": false}, "unknown": {"a": [1]},
+		"id": "q-1", "parameters": {"timeout": 1500, "sequence_id": "", "binary_data_output": false, "custom": [1]}, "unknown": {"a": [1]},
 		"inputs": [
 			{"name": "a", "shape": [1], "datatype": "INT8", "data": [1], "parameters": {"content_type": "np"}},
 			{"name": "b", "shape": [0], "datatype": "FP16", "data": []}
@@ -197,7 +197,8 @@ func TestDecodeInferTimeout(t *testing.T) {
 		{"negative", `{"timeout": -1}`, 0, wrong},
 		{"fraction", `{"timeout": 1.5}`, 0, wrong},
 		{"string", `{"timeout": "1000"}`, 0, wrong},
-		{"overflow", `{"timeout": 9223372036854775808}`, 0, wrong},
+		{"the largest", `{"timeout": 18446744073709551615}`, 24 * time.Hour, ""},
+		{"overflow", `{"timeout": 18446744073709551616}`, 0, wrong},
 		{"object", `{"timeout": {}}`, 0, wrong},
 	}
 	for _, test := range tests {
@@ -267,11 +268,9 @@ func TestDecodeInferRefuses(t *testing.T) {
 		{"too many for an empty shape", one(`"name": "x", "shape": [0], "datatype": "BYTES", "data": ["a", "\n"]`), `input "x" has 2 values, its shape [0] wants 0`},
 		{"huge shape without data", one(`"name": "x", "shape": [1000000000000], "datatype": "FP64", "data": []`), `input "x" has 0 values, its shape [1000000000000] wants 1000000000000`},
 		{"scalar without a value", one(`"name": "x", "shape": [], "datatype": "INT8", "data": []`), `input "x" has 0 values, its shape [] wants 1`},
-		{"binary extension", one(`"name": "x", "shape": [1], "datatype": "INT8", "parameters": {"binary_data_size": 1}`), `input "x": the binary tensor extension is not offered: send "data"`},
 		{"second input", `{"inputs": [{"name": "a", "shape": [1], "datatype": "INT8", "data": [1]}, {"name": "b", "shape": [1], "datatype": "INT8", "data": [300]}]}`, `input "b": "data": does not fit into INT8 at value 0`},
 		{"long name", one(`"name": "` + strings.Repeat("n", 1000) + `", "datatype": "INT8", "data": [1]`), `input "` + strings.Repeat("n", 80) + `..." has no "shape"`},
-		{"classification", `{"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "data": [1]}], "outputs": [{"name": "y", "parameters": {"classification": 3}}]}`, `output "y": classification is not offered: ask for the tensor, or use :predict`},
-		{"deep nesting", one(`"name": "x", "shape": [1], "datatype": "INT8", "data": ` + deep + strings.Repeat("]", 100_000)), "the body is not valid JSON: invalid character '[' exceeded max depth at offset 10066"},
+		{"deep nesting", one(`"name": "x", "shape": [1], "datatype": "INT8", "data": ` + deep + strings.Repeat("]", 100_000)), `input "x": "data": nested too deeply at value 0`},
 		{"deep nesting never closed", deep, "the body is not valid JSON: invalid character '[' exceeded max depth at offset 10001"},
 		{"nested more than any tensor", one(`"name": "x", "shape": [1], "datatype": "INT8", "data": ` + deep[:33] + "1" + strings.Repeat("]", 33)), `input "x": "data": nested too deeply at value 0`},
 	}
@@ -279,11 +278,7 @@ func TestDecodeInferRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, _, err := wire.DecodeInfer([]byte(test.body))
-			code := scoring.Invalid
-			if strings.Contains(test.want, "not offered") {
-				code = scoring.Unimplemented
-			}
-			refused(t, err, code, test.want)
+			refused(t, err, scoring.Invalid, test.want)
 		})
 	}
 }
@@ -319,8 +314,8 @@ func TestDecodeInferRefusesValues(t *testing.T) {
 		{"FP32 NaN as a string", "FP32", `["NaN"]`, "want FP32, got a string at value 0"},
 		{"FP32 object", "FP32", `[1, {"a": 1}]`, "want numbers, got an object at value 1"},
 		{"FP64 1e309", "FP64", "[1e309]", "does not fit into FP64 at value 0"},
-		{"FP16", "FP16", "[1]", "FP16 has no JSON form at value 0"},
-		{"BF16", "BF16", "[1]", "BF16 has no JSON form at value 0"},
+		{"FP16", "FP16", "[1]", "FP16 has no JSON form: send binary data (binary_data_size and the header Inference-Header-Content-Length) at value 0"},
+		{"BF16", "BF16", "[1]", "BF16 has no JSON form: send binary data (binary_data_size and the header Inference-Header-Content-Length) at value 0"},
 		{"BYTES number", "BYTES", `["a", 5]`, "want strings, got 5 at value 1"},
 		{"BYTES long number", "BYTES", "[" + strings.Repeat("5", 1000) + "]", "want strings, got " + strings.Repeat("5", 80) + "... at value 0"},
 		{"BYTES null", "BYTES", "[null]", "want strings, got null at value 0"},
@@ -492,12 +487,12 @@ func TestEncodeInferRefuses(t *testing.T) {
 		output scoring.Tensor
 		want   string
 	}{
-		{"NaN", scoring.Tensor{Name: "y", Datatype: scoring.FP32, Shape: []int64{2}, Data: elements(t, []float32{1, float32(math.NaN())})}, `output "y", value 1: JSON has no form for this FP32 (NaN, infinity or 16-bit float)`},
-		{"infinity", scoring.Tensor{Name: "y", Datatype: scoring.FP32, Shape: []int64{1}, Data: elements(t, float32(math.Inf(1)))}, `output "y", value 0: JSON has no form for this FP32 (NaN, infinity or 16-bit float)`},
-		{"FP64 infinity", scoring.Tensor{Name: "y", Datatype: scoring.FP64, Shape: []int64{1}, Data: elements(t, math.Inf(-1))}, `output "y", value 0: JSON has no form for this FP64 (NaN, infinity or 16-bit float)`},
-		{"FP16", scoring.Tensor{Name: "y", Datatype: scoring.FP16, Shape: []int64{1}, Data: []byte{0, 0}}, `output "y", value 0: JSON has no form for this FP16 (NaN, infinity or 16-bit float)`},
-		{"BF16", scoring.Tensor{Name: "y", Datatype: scoring.BF16, Shape: []int64{1}, Data: []byte{0, 0}}, `output "y", value 0: JSON has no form for this BF16 (NaN, infinity or 16-bit float)`},
-		{"bytes that are no text", scoring.Tensor{Name: "y", Datatype: scoring.Bytes, Shape: []int64{1}, Strings: [][]byte{{0xff}}}, `output "y" holds bytes that are no text: JSON cannot carry them`},
+		{"NaN", scoring.Tensor{Name: "y", Datatype: scoring.FP32, Shape: []int64{2}, Data: elements(t, []float32{1, float32(math.NaN())})}, `output "y": value 1 is not a number (NaN), which has no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
+		{"infinity", scoring.Tensor{Name: "y", Datatype: scoring.FP32, Shape: []int64{1}, Data: elements(t, float32(math.Inf(1)))}, `output "y": value 0 is infinite, which has no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
+		{"FP64 infinity", scoring.Tensor{Name: "y", Datatype: scoring.FP64, Shape: []int64{1}, Data: elements(t, math.Inf(-1))}, `output "y": value 0 is infinite, which has no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
+		{"FP16", scoring.Tensor{Name: "y", Datatype: scoring.FP16, Shape: []int64{1}, Data: []byte{0, 0}}, `output "y" is FP16, which has no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
+		{"BF16", scoring.Tensor{Name: "y", Datatype: scoring.BF16, Shape: []int64{1}, Data: []byte{0, 0}}, `output "y" is BF16, which has no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
+		{"bytes that are no text", scoring.Tensor{Name: "y", Datatype: scoring.Bytes, Shape: []int64{1}, Strings: [][]byte{{0xff}}}, `output "y": value 0 holds bytes that are no text, which have no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -142,7 +142,7 @@ func TestDecodePredictRefusesJSON(t *testing.T) {
 		{"trailing comma", `{"instances": ["hi",]}`, scoring.Invalid, "the body is not valid JSON: invalid character ']' looking for beginning of value at offset 21"},
 		{"NaN", `{"instances": [NaN]}`, scoring.Invalid, "the body is not valid JSON: invalid character 'N' looking for beginning of value at offset 16"},
 		{"unbalanced", `]]}}`, scoring.Invalid, "the body is not valid JSON: invalid character ']' looking for beginning of value at offset 1"},
-		{"more after the value", `{"instances": ["hi"]} {"instances": ["ho"]}`, scoring.Invalid, "the body is not valid: unexpected data after the JSON value at offset 21"},
+		{"more after the value", `{"instances": ["hi"]} {"instances": ["ho"]}`, scoring.Invalid, "the body is not valid JSON: invalid character '{' after top-level value at offset 23"},
 		{"byte order mark", "\ufeff" + `{"instances": ["hi"]}`, scoring.Invalid, "the body is not valid JSON: invalid character 'ï' looking for beginning of value at offset 1"},
 		{"invalid UTF-8", "{\"instances\": [\"caf\xe9\"]}", scoring.Invalid, "the body is not valid UTF-8 (byte 0xe9 at offset 19)"},
 		{"UTF-16", "{\x00\"\x00\xff\xfe", scoring.Invalid, "the body is not valid UTF-8 (byte 0xff at offset 4)"},
@@ -156,7 +156,7 @@ func TestDecodePredictRefusesJSON(t *testing.T) {
 		{"long unknown key", `{"` + strings.Repeat("k", 1000) + `": 1}`, scoring.Invalid, `the body: unknown key "` + strings.Repeat("k", 79) + `...: want instances, parameters and id`},
 		{"id is a number", `{"id": 7, "instances": ["hi"]}`, scoring.Invalid, `the body: "id" is a JSON number: want a string`},
 		{"key twice", `{"instances": ["a"], "instances": ["b"]}`, scoring.Invalid, `the body has the key "instances" twice in one object: want it once`},
-		{"key twice, in capitals", `{"instances": ["a"], "INSTANCES": ["b"]}`, scoring.Invalid, `the body has the key "instances" twice in one object: want it once`},
+		{"key twice, in capitals", `{"instances": ["a"], "INSTANCES": ["b"]}`, scoring.Invalid, `the body: unknown key "INSTANCES": want instances, parameters and id`},
 		{"key twice, escaped", `{"instances": ["a"], "inst\u0061nces": ["b"]}`, scoring.Invalid, `the body has the key "instances" twice in one object: want it once`},
 		{"key twice in an instance", `{"instances": [{"text": "a", "text": "b"}]}`, scoring.Invalid, `the body has the key "text" twice in one object: want it once`},
 		{"key twice in parameters", `{"instances": ["a"], "parameters": {"top_k": 1, "top_k": 2}}`, scoring.Invalid, `the body has the key "top_k" twice in one object: want it once`},
@@ -166,7 +166,7 @@ func TestDecodePredictRefusesJSON(t *testing.T) {
 		{"instances is an object", `{"instances": {"text": "a"}}`, scoring.Invalid, `"instances": want an array`},
 		{"instances is a string", `{"instances": "a"}`, scoring.Invalid, `"instances": want an array`},
 		{"too many", `{"instances": ["a", "b", "c", "d", "e"]}`, scoring.TooLarge, "5 instances in one request: at most 4 are allowed; split the request"},
-		{"far too many", `{"instances": [1` + strings.Repeat(",1", 200_000) + `]}`, scoring.TooLarge, "the body has more than 100000 keys and array elements: split the request"},
+		{"far too many", `{"instances": [""` + strings.Repeat(`,""`, 200_000) + `]}`, scoring.TooLarge, "the body has more than 100000 keys and array elements: split the request"},
 		{"null instance", `{"instances": ["a", null]}`, scoring.Invalid, "instances[1]" + instance},
 		{"number", `{"instances": [1.5]}`, scoring.Invalid, "instances[0]" + instance},
 		{"row", `{"instances": [[1, 2]]}`, scoring.Invalid, "instances[0]" + instance},
@@ -246,9 +246,9 @@ func TestSmallBodiesStaySmall(t *testing.T) {
 		name, body string
 		decode     func(body []byte) error
 	}{
-		{"instances", `{"instances":` + elements + `}`, predictError},
-		{"inputs", `{"inputs":` + elements + `}`, inferError},
-		{"outputs", `{"outputs":` + elements + `}`, inferError},
+		{"instances", `{"instances":[""` + strings.Repeat(`,""`, 1<<20) + `]}`, predictError},
+		{"outputs", `{"outputs":[{}` + strings.Repeat(",{}", 1<<20) + `]}`, inferError},
+		{"unknown", `{"unknown":` + elements + `}`, inferError},
 		{"parameters", `{"parameters":{` + keys.String() + `"":1}}`, inferError},
 	}
 	for _, test := range tests {
@@ -310,7 +310,7 @@ func TestCheckTopK(t *testing.T) {
 func TestDecodeParametersRefusesMoreThanOneValue(t *testing.T) {
 	t.Parallel()
 	_, err := wire.DecodeParameters([]byte(`{"top_k": 1}{"top_k": 2}`))
-	refused(t, err, scoring.Invalid, `"parameters" is not valid: unexpected data after the JSON value at offset 12`)
+	refused(t, err, scoring.Invalid, `"parameters" is not valid JSON: invalid character '{' after top-level value at offset 13`)
 }
 
 func FuzzDecodePredict(f *testing.F) {

@@ -1,14 +1,12 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -52,43 +50,64 @@ func abandon(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody reads the whole body within the bounds on size, time and memory. release
-// must be called when the body is no longer in use, whatever err is; again is fine.
+// readBody reads the whole body within the bounds on size, time and memory, and
+// uncompressed, where it is compressed. release must be called when the body is no longer
+// in use, whatever err is. Whatever can be refused without the body should be refused
+// before: a caller that waits for "100 Continue" does not even send it then.
+//
+// The body's memory is never used again for another request: tensors refer to it, and a
+// batch can outlast the caller who gave up waiting for it.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
 	var held int64
-	release = func() {
-		h.parts.Bodies.Free(held)
-		held = 0
-	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, release, scoring.Errorf(scoring.UnsupportedMedia, "content-encoding %q is not supported: send the body uncompressed", clip(encoding))
-	}
+	release = func() { h.parts.Bodies.Free(held) }
 	if r.ContentLength > h.config.MaxBody {
 		return nil, release, h.tooLarge(strconv.FormatInt(r.ContentLength, 10) + " bytes")
 	}
-	var buffer bytes.Buffer
+	plain, err := decompressed(r.Header.Get("Content-Encoding"), http.MaxBytesReader(w, r.Body, h.config.MaxBody))
+	if err != nil {
+		return nil, release, h.bodyError(r, err)
+	}
+	defer plain.Close()
 	// A claimed length is not trusted with much memory before the bytes are there.
-	buffer.Grow(int(min(max(r.ContentLength, 512), 1<<20)))
-	limited := http.MaxBytesReader(w, r.Body, h.config.MaxBody)
+	buffer := make([]byte, 0, min(max(r.ContentLength+1, 512), 1<<20))
 	for {
-		n, err := io.CopyN(&buffer, limited, 64<<10)
-		held += n
-		if !h.parts.Bodies.Take(n) {
+		buffer = roomFor(buffer, r.ContentLength)
+		n, err := plain.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		held += int64(n)
+		switch fits := h.parts.Bodies.Take(int64(n)); {
+		case !fits:
 			return nil, release, scoring.Errorf(scoring.Overloaded, "the server holds as many request bodies as it may: try again").WithRetryAfter(time.Second)
-		}
-		switch {
+		case held > h.config.MaxBody:
+			return nil, release, h.tooLarge("more than that, uncompressed")
 		case errors.Is(err, io.EOF):
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-			return buffer.Bytes(), release, nil
+			return buffer, release, nil
 		case err != nil:
 			return nil, release, h.bodyError(r, err)
 		}
 	}
 }
 
+// roomFor gives a full buffer room. It doubles, but not beyond the length that the body
+// is known to have.
+func roomFor(buffer []byte, length int64) []byte {
+	if len(buffer) < cap(buffer) {
+		return buffer
+	}
+	size := int64(2 * cap(buffer))
+	if length >= int64(len(buffer)) {
+		size = min(size, length+1) // one more, to see the end
+	}
+	return append(make([]byte, 0, size), buffer...)
+}
+
 func (h *Handler) bodyError(r *http.Request, err error) error {
 	var tooLarge *http.MaxBytesError
+	var known *scoring.Error
 	switch {
+	case errors.As(err, &known):
+		return err
 	case errors.As(err, &tooLarge):
 		return h.tooLarge("more than that")
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -66,7 +66,12 @@ func TestRefusedBodyIsNotWaitedFor(t *testing.T) {
 		{"method", "/v1/models/m", "", 405},
 		{"budget", "/v1/models/m:predict", "X-Request-Timeout-Ms: soon\r\n", 400},
 		{"encoding", "/v1/models/m:predict", "Content-Encoding: br\r\n", 415},
-		{"binary extension", "/v2/models/m/infer", "Inference-Header-Content-Length: 1\r\n", 501},
+		{"unknown model", "/v1/models/x:predict", "", 404},
+		{"unknown model, infer", "/v2/models/x/infer", "", 404},
+		{"lane", "/v2/models/m/infer", "X-Onda-Lane: fast\r\n", 400},
+		{"priority", "/v2/models/m/infer", "X-Onda-Priority: -1\r\n", 400},
+		{"model control", "/v2/repository/models/m/load", "", 403},
+		{"not offered", "/v2/models/m/generate", "", 501},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

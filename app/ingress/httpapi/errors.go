@@ -3,7 +3,6 @@ package httpapi
 import (
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -29,6 +28,9 @@ func (h *Handler) authorise(r *http.Request) error {
 	}
 	return scoring.Errorf(scoring.Unauthenticated, "the header dapr-api-token is missing or wrong: call Onda through its sidecar, or send the token of APP_API_TOKEN")
 }
+
+// callerHeader is how a sidecar says which app called.
+const callerHeader = "Dapr-Caller-App-Id"
 
 // methodError is a failure that only HTTP knows: the path exists, for other methods.
 type methodError struct {
@@ -66,27 +68,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err 
 		event = h.parts.Log.Warn() // something that Onda needs is away
 	}
 	abandon(w, r)
-	event.Err(err).Str("operation", name).Str("id", clip(r.Header.Get(idHeader))).Int("status", status).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("refused")
-	write(w, status, wire.EncodeError(e))
-}
-
-// writeJSON writes v as the whole answer.
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	body, err := wire.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode answer: %w", err)
-	}
-	write(w, status, body)
-	return nil
-}
-
-// write writes the whole answer. An error means that the caller is gone: there is
-// nobody left to tell.
-func write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	event.Err(err).Str("operation", name).Str("id", clip(r.Header.Get(idHeader))).Int("status", status).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("refused")
+	_ = write(w, r, status, wire.Answer{JSON: wire.EncodeError(e)})
 }
 
 func clip(s string) string {

@@ -20,5 +20,5 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) error {
 		defer release()
 		status = h.parts.Events.Deliver(r.Context(), body)
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": status})
+	return writeJSON(w, r, http.StatusOK, map[string]string{"status": status})
 }

@@ -9,21 +9,21 @@ import (
 // health answers GET /healthz, Dapr's app health check: can the app take work? While it
 // says no, Dapr holds subscriptions back, which keeps events in the broker until the
 // models are loaded.
-func (h *Handler) health(w http.ResponseWriter, _ *http.Request) error {
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
 	ready := h.canWork()
-	return writeJSON(w, statusFor(ready), map[string]bool{"ready": ready})
+	return writeJSON(w, r, statusFor(ready), map[string]bool{"ready": ready})
 }
 
 // live answers GET /v2/health/live: the process answers. Both keys are in both replies,
 // because clients of the protocol differ in which one they read.
-func (h *Handler) live(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]bool{"live": true, "ready": h.canWork()})
+func (h *Handler) live(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, r, http.StatusOK, map[string]bool{"live": true, "ready": h.canWork()})
 }
 
 // ready answers GET /v2/health/ready.
-func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
+func (h *Handler) ready(w http.ResponseWriter, r *http.Request) error {
 	ready := h.canWork()
-	return writeJSON(w, statusFor(ready), map[string]bool{"live": true, "ready": ready})
+	return writeJSON(w, r, statusFor(ready), map[string]bool{"live": true, "ready": ready})
 }
 
 // modelReady answers GET /v2/models/{model}[/versions/{version}]/ready.
@@ -37,7 +37,7 @@ func (h *Handler) modelReady(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ready := s.State == registry.Available && !h.parts.Draining()
-	return writeJSON(w, statusFor(ready), map[string]any{"name": ref.Name, "ready": ready})
+	return writeJSON(w, r, statusFor(ready), map[string]any{"name": ref.Name, "ready": ready})
 }
 
 func (h *Handler) canWork() bool { return h.parts.Models.Ready() && !h.parts.Draining() }

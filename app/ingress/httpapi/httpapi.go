@@ -21,6 +21,9 @@ import (
 
 // Scorer scores requests: see engine.Engine, which implements it.
 type Scorer interface {
+	// Admit says whether a request to ref would be let in now. It is asked before the body
+	// is read, and promises nothing.
+	Admit(ctx context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error
 	// Predict scores instances with a model's pipeline.
 	Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error)
 	// Infer runs a model on tensors.
@@ -37,6 +40,8 @@ type Models interface {
 	Model(name string) (registry.Model, error)
 	// Models lists all of them.
 	Models() []registry.Model
+	// Statistics of one version.
+	Statistics(ref scoring.ModelRef) (scoring.Statistics, error)
 }
 
 // Observer hears of every answer: see telemetry.Metrics, which implements it.
@@ -82,6 +87,8 @@ type Parts struct {
 	Store registry.Store
 	// Events takes what Dapr delivers; nil where Onda runs without a sidecar.
 	Events Events
+	// Repository loads and unloads models; nil where that is not allowed.
+	Repository Repository
 	// Bodies bounds the memory of bodies, together with the other doors.
 	Bodies *admit.Bytes
 	// Observer counts answers.
@@ -109,7 +116,7 @@ func New(config Config, parts Parts) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	r = h.watchBody(w, r)
+	r = withoutSlash(h.watchBody(w, r))
 	if h.authorise(r) != nil {
 		h.serve("unauthorised", func(_ http.ResponseWriter, r *http.Request) error { return h.authorise(r) }).ServeHTTP(w, r)
 		return

@@ -19,6 +19,7 @@ import (
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/ingress/httpapi"
 	"github.com/onda-serving/onda/app/onnx/onnxtest"
+	"github.com/onda-serving/onda/app/pipeline"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -32,6 +33,12 @@ type fakeScorer struct {
 	predict scoring.PredictRequest
 	infer   scoring.InferRequest
 	budget  time.Duration
+	// full is what Admit says; admitted is what it was asked.
+	full     error
+	admitted []scoring.ModelRef
+	schedule scoring.Schedule
+	// outputs are what Infer gives instead of the inputs.
+	outputs []scoring.Tensor
 	// block makes Predict say on inside that it was called, and wait for its context.
 	block  bool
 	inside chan struct{}
@@ -43,6 +50,15 @@ func (f *fakeScorer) note(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		f.budget = time.Until(deadline)
 	}
+}
+
+// Admit implements httpapi.Scorer.
+func (f *fakeScorer) Admit(_ context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admitted = append(f.admitted, ref)
+	f.schedule = schedule
+	return f.full
 }
 
 func (f *fakeScorer) Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error) {
@@ -77,7 +93,11 @@ func (f *fakeScorer) Infer(ctx context.Context, req *scoring.InferRequest) (*sco
 	if f.err != nil {
 		return nil, f.err
 	}
-	return &scoring.InferResponse{Model: answeredBy, ID: req.ID, Outputs: req.Inputs}, nil
+	resp := &scoring.InferResponse{Model: answeredBy, ID: req.ID, Outputs: req.Inputs}
+	if f.outputs != nil {
+		resp.Outputs = f.outputs
+	}
+	return resp, nil
 }
 
 // fakeObserver collects "operation code".
@@ -131,6 +151,9 @@ func (o *fakeObserver) Panicked() {
 	o.panics++
 }
 
+// fakePipeline says that a version takes more than tensors; nobody runs it.
+type fakePipeline struct{ pipeline.Pipeline }
+
 // rig is a door on fakes, behind a real server.
 type rig struct {
 	scorer   fakeScorer
@@ -155,7 +178,7 @@ func start(t *testing.T, configure ...func(*rig)) *rig {
 		Outputs: []scoring.TensorSpec{{Name: "y", Datatype: scoring.Bytes, Shape: nil}},
 	}
 	for _, number := range []int64{1, 2} {
-		v := &registry.Version{ID: scoring.ModelID{Name: "m", Version: number, Digest: "sha256:d"}, Session: &onnxtest.Fake{Spec: spec}}
+		v := &registry.Version{ID: scoring.ModelID{Name: "m", Version: number, Digest: "sha256:d"}, Session: &onnxtest.Fake{Spec: spec}, Pipeline: fakePipeline{}}
 		if err := r.models.Add(artifact.Ref{Name: "m", Version: number}, v); err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +255,7 @@ func TestPredict(t *testing.T) {
 	}{
 		{"model", "/v1/models/m:predict", scoring.ModelRef{Name: "m"}},
 		{"version", "/v1/models/m/versions/2:predict", scoring.ModelRef{Name: "m", Version: 2}},
-		{"label", "/v1/models/m/labels/canary:predict", scoring.ModelRef{Name: "m", Label: "canary"}},
+		{"label", "/v1/models/m/labels/live:predict", scoring.ModelRef{Name: "m", Label: "live"}},
 		{"encoded colon", "/v1/models/m%3Apredict", scoring.ModelRef{Name: "m"}},
 	}
 	for _, tt := range tests {
@@ -293,14 +316,13 @@ func TestRefusals(t *testing.T) {
 		{"name", "POST", "/v1/models/..%2Fm:predict", "a", []string{text}, 400, `model name "../m": use letters, digits, '.', '_' and '-', a letter or digit first`},
 		{"method", "DELETE", "/v1/models/m:predict", "", nil, 405, "method DELETE is not allowed here: use POST"},
 		{"path", "GET", "/v3", "", nil, 404, "there is nothing at GET /v3: want /v1/models/MODEL:predict, /v2/models/MODEL/infer or another path of README.md"},
-		{"compressed", "POST", "/v1/models/m:predict", "a", []string{text, "Content-Encoding: br"}, 415, `content-encoding "br" is not supported: send the body uncompressed`},
+		{"compressed", "POST", "/v1/models/m:predict", "a", []string{text, "Content-Encoding: br"}, 415, `content-encoding "br" is not supported: send the body with gzip, deflate or uncompressed`},
 		{"budget", "POST", "/v1/models/m:predict", "a", []string{text, "X-Request-Timeout-Ms: soon"}, 400, `header x-request-timeout-ms is "soon": want a whole number of milliseconds, at least 1`},
 		{"id too long", "POST", "/v1/models/m:predict", "a", []string{text, "X-Request-Id: " + strings.Repeat("x", 257)}, 400, "the request's id is 257 bytes long: at most 256 are allowed"},
 		{"id not printable", "POST", "/v1/models/m:predict", `{"id":"a\nb","instances":["a"]}`, []string{"Content-Type: application/json"}, 400, "the request's id has a character that is not printable ASCII at offset 1"},
-		{"binary extension", "POST", "/v2/models/m/infer", "a", []string{"Inference-Header-Content-Length: 1"}, 501, "the binary tensor extension is not offered: send tensors as JSON (the server's metadata lists its extensions)"},
 		{"too large", "POST", "/v1/models/m:predict", strings.Repeat("a", 1<<16+1), []string{text}, 413, "the body is too large: at most 65536 bytes are allowed (ONDA_MAX_BODY), got 65537 bytes"},
 		{"too many", "POST", "/v1/models/m:predict", `{"instances":["a","a","a","a","a"]}`, []string{"Content-Type: application/json"}, 413, "5 instances in one request: at most 4 are allowed; split the request"},
-		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `model "x" does not exist: GET /v1/models lists the models`},
+		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `Request for unknown model: 'x' is not found: GET /v1/models lists the models`},
 		{"unknown version", "GET", "/v2/models/m/versions/9", "", nil, 404, `model "m" has no version 9: GET /v1/models/m lists its versions`},
 		{"metadata of a failed version", "GET", "/v2/models/m/versions/3", "", nil, 503, "model m@3 is not ready: GET /v1/models/m says why"},
 		{"registry without sidecar", "GET", "/registry/v1/models", "", nil, 501, "the registry needs a Dapr sidecar, and Onda runs without one"},
@@ -416,7 +438,7 @@ func TestStatusAndMetadata(t *testing.T) {
 		{"version", "/v1/models/m/versions/1", `{"name":"m","ready":true,"model_version_status":[{"version":"1","state":"AVAILABLE","status":{"error_code":"OK","error_message":""},"digest":"sha256:d"}]}`},
 		{"label", "/v1/models/m/labels/live", `{"name":"m","ready":true,"model_version_status":[{"version":"2","state":"AVAILABLE","status":{"error_code":"OK","error_message":""},"digest":"sha256:d"}]}`},
 		{"loading", "/v1/models/empty", `{"name":"empty","ready":false,"labels":{"live":"1"},"model_version_status":[{"version":"1","state":"LOADING","status":{"error_code":"OK","error_message":""}}]}`},
-		{"server", "/v2", `{"extensions":[],"name":"onda","version":"1.2.3"}`},
+		{"server", "/v2", `{"name":"onda","version":"1.2.3","extensions":["classification","model_repository","schedule_policy","model_configuration","binary_tensor_data","statistics"]}`},
 		{"metadata", "/v2/models/m", `{"name":"m","versions":["1","2","3"],"platform":"onnxruntime_onnx","inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],"outputs":[{"name":"y","datatype":"BYTES","shape":[]}]}`},
 		{"model ready", "/v2/models/m/ready", `{"name":"m","ready":true}`},
 		{"dapr", "/dapr/subscribe", `[]`},

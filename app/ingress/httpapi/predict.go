@@ -1,59 +1,54 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/wire"
 )
 
-// predict answers the V1 `:predict` paths: budget, body, decode, score, encode.
+// predict answers the V1 `:predict` paths.
 func (h *Handler) predict(w http.ResponseWriter, r *http.Request) error {
-	ref, err := predictTarget(r)
+	return h.score(w, r, way{target: predictTarget, check: checkPipeline, score: h.scorePredict})
+}
+
+// checkPipeline refuses a `:predict` of a version that takes nothing but tensors.
+func checkPipeline(s registry.Status) error {
+	if s.Version == nil || s.Version.Pipeline != nil {
+		return nil
+	}
+	return scoring.Errorf(scoring.Invalid, "model %s has no pipeline: send tensors to /v2/models/%s/infer", s.Version.ID, s.Version.ID.Name)
+}
+
+func (h *Handler) scorePredict(ctx context.Context, in *asked) (scored, error) {
+	req, err := wire.DecodePredict(in.r.Header.Get("Content-Type"), in.body, wire.Limits{MaxInstances: h.config.MaxInstances})
 	if err != nil {
-		return err
+		return scored{}, err
 	}
-	ctx, cancel, err := h.budget(r)
-	if err != nil {
-		return err
+	req.Model, req.Schedule = in.ref, in.schedule
+	if err := fromQuery(in.r, &req); err != nil {
+		return scored{}, err
 	}
-	defer cancel()
-	start := time.Now()
-	body, release, err := h.readBody(w, r)
-	defer release()
-	if err != nil {
-		return err
+	if req.ID, err = requestID(in.r, req.ID); err != nil {
+		return scored{}, err
 	}
-	req, err := wire.DecodePredict(r.Header.Get("Content-Type"), body, wire.Limits{MaxInstances: h.config.MaxInstances})
-	if err != nil {
-		return err
-	}
-	req.Model = ref
-	if err := fromQuery(r, &req); err != nil {
-		return err
-	}
-	if req.ID, err = requestID(r, req.ID); err != nil {
-		return err
-	}
-	decoded := time.Since(start)
+	decoded := time.Since(in.start)
 	resp, err := h.parts.Scorer.Predict(ctx, &req)
 	if err != nil {
-		return err
+		return scored{}, err
 	}
 	resp.Timing.Decode = decoded
-	answer, err := wire.EncodePredict(resp)
+	body, err := wire.EncodePredict(resp)
 	if err != nil {
-		return fmt.Errorf("encode answer: %w", err)
+		return scored{}, fmt.Errorf("encode answer: %w", err)
 	}
-	// The body is not needed for the time that the caller takes to read its answer.
-	release()
-	answered(w, resp.ID, resp.Model, resp.Timing)
-	write(w, http.StatusOK, answer)
-	return nil
+	return scored{id: resp.ID, model: resp.Model, timing: resp.Timing, answer: wire.Answer{JSON: body}}, nil
 }
 
 // predictTarget reads the model and checks the verb: ".../MODEL:predict",
@@ -109,49 +104,4 @@ func fromQuery(r *http.Request, req *scoring.PredictRequest) error {
 		}
 	}
 	return nil
-}
-
-// idHeader carries the request's id, both ways.
-const idHeader = "X-Request-Id"
-
-// requestID takes the id of the body, else of the header. It goes back in a header, so
-// it must be fit for one.
-func requestID(r *http.Request, fromBody string) (string, error) {
-	id := fromBody
-	if id == "" {
-		id = r.Header.Get(idHeader)
-	}
-	if len(id) > 256 {
-		return "", scoring.Errorf(scoring.Invalid, "the request's id is %d bytes long: at most 256 are allowed", len(id))
-	}
-	for i := range len(id) {
-		if id[i] < ' ' || id[i] > '~' {
-			return "", scoring.Errorf(scoring.Invalid, "the request's id has a character that is not printable ASCII at offset %d", i)
-		}
-	}
-	return id, nil
-}
-
-// answered sets the headers of every scoring: its id, the version that answered and
-// where the time went.
-func answered(w http.ResponseWriter, id string, model scoring.ModelID, timing scoring.Timing) {
-	header := w.Header()
-	header.Set(idHeader, id)
-	header.Set("Onda-Model", model.String())
-	header.Set("Server-Timing", serverTiming(timing))
-}
-
-// serverTiming writes the phases as W3C Server Timing has it: durations in milliseconds.
-func serverTiming(t scoring.Timing) string {
-	var b strings.Builder
-	for i, phase := range []struct {
-		name string
-		took time.Duration
-	}{{"decode", t.Decode}, {"queue", t.Queue}, {"preprocess", t.Preprocess}, {"run", t.Run}, {"postprocess", t.Postprocess}} {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s;dur=%.3f", phase.name, float64(phase.took)/float64(time.Millisecond))
-	}
-	return b.String()
 }

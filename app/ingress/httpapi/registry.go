@@ -24,7 +24,7 @@ func (h *Handler) registryModels(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return storeFailed(err)
 	}
-	return writeJSON(w, http.StatusOK, map[string]any{"models": records})
+	return writeJSON(w, r, http.StatusOK, map[string]any{"models": records})
 }
 
 // registryModel answers GET /registry/v1/models/{model}.
@@ -45,7 +45,7 @@ func (h *Handler) registryModel(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return scoring.Errorf(scoring.NotFound, "model %q is not in the registry: GET /registry/v1/models lists what is", ref.Name)
 	}
-	return writeJSON(w, http.StatusOK, record)
+	return writeJSON(w, r, http.StatusOK, record)
 }
 
 func noStore() error {

@@ -33,12 +33,20 @@ func (h *Handler) routes() {
 		{"GET /v2/health/live", "health", h.live},
 		{"GET /v2/health/ready", "health", h.ready},
 		{"GET /v2/models", "metadata", h.listModels},
-		{"GET /v2/models/{model}", "metadata", h.modelMetadata},
-		{"GET /v2/models/{model}/versions/{version}", "metadata", h.modelMetadata},
-		{"GET /v2/models/{model}/ready", "health", h.modelReady},
-		{"GET /v2/models/{model}/versions/{version}/ready", "health", h.modelReady},
-		{"POST /v2/models/{model}/infer", "infer", h.infer},
-		{"POST /v2/models/{model}/versions/{version}/infer", "infer", h.infer},
+		{"GET /v2/models/stats", "statistics", h.allStatistics},
+		{"POST /v2/repository/index", "repository", h.repositoryIndex},
+		{"POST /v2/repository/models/{model}/load", "repository", h.loadModel},
+		{"POST /v2/repository/models/{model}/unload", "repository", h.unloadModel},
+		{"POST /v2/repository/{repository}/index", "repository", h.namedRepository},
+		{"POST /v2/repository/{repository}/models/{model}/load", "repository", h.namedRepository},
+		{"POST /v2/repository/{repository}/models/{model}/unload", "repository", h.namedRepository},
+
+		{"GET /v2/trace/setting", "trace", notOffered(noTrace)},
+		{"POST /v2/trace/setting", "trace", notOffered(noTrace)},
+		{"GET /v2/models/{model}/trace/setting", "trace", notOffered(noTrace)},
+		{"POST /v2/models/{model}/trace/setting", "trace", notOffered(noTrace)},
+		{"GET /v2/logging", "logging", notOffered(noLogging)},
+		{"POST /v2/logging", "logging", notOffered(noLogging)},
 
 		{"GET /registry/v1/models", "registry", h.registryModels},
 		{"GET /registry/v1/models/{model}", "registry", h.registryModel},
@@ -50,6 +58,34 @@ func (h *Handler) routes() {
 		{"/", "unknown", h.unknown},
 	} {
 		h.mux.Handle(route.pattern, h.serve(route.name, route.op))
+	}
+	h.modelRoutes()
+	h.sharedMemoryRoutes()
+}
+
+// modelRoutes lists what the Open Inference Protocol has for each model, version and, as
+// an extension of ours, label. A label has a path segment of its own before it, so that
+// none is ever taken for a version.
+func (h *Handler) modelRoutes() {
+	for _, model := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}", "/v2/models/{model}/labels/{label}"} {
+		h.mux.Handle("GET "+model, h.serve("metadata", h.modelMetadata))
+		h.mux.Handle("GET "+model+"/ready", h.serve("health", h.modelReady))
+		h.mux.Handle("GET "+model+"/config", h.serve("metadata", h.modelConfig))
+		h.mux.Handle("GET "+model+"/stats", h.serve("statistics", h.modelStatistics))
+		h.mux.Handle("POST "+model+"/infer", h.serve("infer", h.infer))
+		h.mux.Handle("POST "+model+"/generate", h.serve("generate", notOffered(noGenerate)))
+		h.mux.Handle("POST "+model+"/generate_stream", h.serve("generate", notOffered(noGenerate)))
+	}
+}
+
+// sharedMemoryRoutes lists the calls of both shared memory extensions.
+func (h *Handler) sharedMemoryRoutes() {
+	for _, kind := range []string{"/v2/systemsharedmemory", "/v2/cudasharedmemory"} {
+		for _, region := range []string{kind, kind + "/region/{region}"} {
+			h.mux.Handle("GET "+region+"/status", h.serve("shared_memory", h.sharedMemoryStatus))
+			h.mux.Handle("POST "+region+"/unregister", h.serve("shared_memory", notOffered(noSharedMemory)))
+		}
+		h.mux.Handle("POST "+kind+"/region/{region}/register", h.serve("shared_memory", notOffered(noSharedMemory)))
 	}
 }
 
@@ -68,7 +104,7 @@ func (h *Handler) serve(name string, op operation) http.Handler {
 			h.fail(w, r, name, err, took)
 			return
 		}
-		h.parts.Log.Debug().Str("operation", name).Str("caller", r.Header.Get("Dapr-Caller-App-Id")).Dur("took_ms", took).Msg("answered")
+		h.parts.Log.Debug().Str("operation", name).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("answered")
 	})
 }
 
@@ -87,8 +123,8 @@ func (h *Handler) caught(op operation, w http.ResponseWriter, r *http.Request) (
 
 // subscriptions tells Dapr that the app subscribes to nothing by itself: the
 // subscriptions are files in components/, where operators can change them.
-func (h *Handler) subscriptions(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, []string{})
+func (h *Handler) subscriptions(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, r, http.StatusOK, []string{})
 }
 
 // unknown answers what no other route matches: 404, or 405 where the path exists for
@@ -110,13 +146,27 @@ func (h *Handler) allowed(r *http.Request) []string {
 			methods = append(methods, method)
 		}
 	}
-	if len(methods) > 1 { // a V1 path, which the mux knows with and without a verb alike
+	if len(methods) > 1 && strings.HasPrefix(r.URL.Path, "/v1/") { // a path, which the mux knows with and without a verb alike
 		if hasVerb(r) {
 			return []string{http.MethodPost}
 		}
 		return []string{http.MethodGet}
 	}
 	return methods
+}
+
+// withoutSlash takes a slash off the end of the protocol's paths, which some clients put
+// there. A redirect would not do: a client may repeat a POST as a GET.
+func withoutSlash(r *http.Request) *http.Request {
+	if !strings.HasPrefix(r.URL.Path, "/v2") || !strings.HasSuffix(r.URL.Path, "/") {
+		return r
+	}
+	changed := r.WithContext(r.Context())
+	address := *r.URL
+	address.Path = strings.TrimSuffix(address.Path, "/")
+	address.RawPath = strings.TrimSuffix(address.RawPath, "/")
+	changed.URL = &address
+	return changed
 }
 
 // hasVerb says whether the path of r ends in a verb, as those to score do: the names of

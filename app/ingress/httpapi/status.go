@@ -14,12 +14,12 @@ type modelList struct {
 }
 
 // listModels answers GET /v1/models and GET /v2/models.
-func (h *Handler) listModels(w http.ResponseWriter, _ *http.Request) error {
+func (h *Handler) listModels(w http.ResponseWriter, r *http.Request) error {
 	list := modelList{Models: []string{}}
 	for _, m := range h.parts.Models.Models() {
 		list.Models = append(list.Models, m.Name)
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return writeJSON(w, r, http.StatusOK, list)
 }
 
 // v1Status is the status of a model: TensorFlow Serving's list of versions, with the
@@ -57,13 +57,13 @@ func (h *Handler) modelStatus(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return writeJSON(w, http.StatusOK, statusOf(m))
+		return writeJSON(w, r, http.StatusOK, statusOf(m))
 	}
 	s, err := h.parts.Models.Status(ref)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, v1Status{
+	return writeJSON(w, r, http.StatusOK, v1Status{
 		Name: ref.Name, Ready: s.State == registry.Available, Versions: []v1Version{versionOf(s)},
 	})
 }

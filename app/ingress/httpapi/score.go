@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/onda-serving/onda/app/registry"
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
+)
+
+// way is what `:predict` and infer do each in its own way.
+type way struct {
+	// target reads from the path which model is meant.
+	target func(r *http.Request) (scoring.ModelRef, error)
+	// check refuses for what is known of the version, before the body is read; nil for nothing.
+	check func(status registry.Status) error
+	// score decodes the body, scores it and encodes the answer.
+	score func(ctx context.Context, in *asked) (scored, error)
+}
+
+// asked is a request to score whose body is there.
+type asked struct {
+	r        *http.Request
+	ref      scoring.ModelRef
+	status   registry.Status
+	schedule scoring.Schedule
+	body     []byte
+	// start is when the body began to be read.
+	start time.Time
+	// buffer is for the JSON of the answer.
+	buffer []byte
+}
+
+// scored is what came of it.
+type scored struct {
+	id     string
+	model  scoring.ModelID
+	timing scoring.Timing
+	answer wire.Answer
+}
+
+// score is the path that both ways share: what can be refused without the body, the body,
+// the scoring, the answer.
+func (h *Handler) score(w http.ResponseWriter, r *http.Request, way way) (err error) {
+	in := asked{r: r}
+	if in.ref, err = way.target(r); err != nil {
+		return err
+	}
+	ctx, cancel, err := h.budget(r)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if err := h.precheck(ctx, &in, way.check); err != nil {
+		return err
+	}
+	in.start = time.Now()
+	body, release, err := h.readBody(w, r)
+	// The body stays booked until the answer is written: outputs can be parts of it.
+	defer release()
+	if err != nil {
+		return err
+	}
+	in.body = body
+	buffer, _ := buffers.Get().(*[]byte)
+	in.buffer = (*buffer)[:0]
+	out, err := way.score(ctx, &in)
+	if err != nil {
+		buffers.Put(buffer)
+		return err
+	}
+	answered(w, out.id, out.model, out.timing)
+	if write(w, r, http.StatusOK, out.answer) == nil {
+		keep(buffer, out.answer.JSON)
+	}
+	return nil
+}
+
+// precheck refuses what needs no look at the body: a caller must not send megabytes to
+// hear that there is no such model, or no room.
+func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.Status) error) (err error) {
+	if in.schedule, err = scheduleOf(in.r); err != nil {
+		return err
+	}
+	if in.status, err = h.parts.Models.Status(in.ref); err != nil {
+		return err
+	}
+	if check != nil {
+		if err := check(in.status); err != nil {
+			return err
+		}
+	}
+	return h.parts.Scorer.Admit(ctx, in.ref, in.schedule)
+}
+
+// The headers that say how urgent a request is.
+const (
+	laneHeader     = "X-Onda-Lane"
+	priorityHeader = "X-Onda-Priority"
+)
+
+// scheduleOf reads how urgent a request is. An infer request can say it in its body, too,
+// and the body counts.
+func scheduleOf(r *http.Request) (schedule scoring.Schedule, err error) {
+	if schedule.Lane, err = scoring.ParseLane(r.Header.Get(laneHeader)); err != nil {
+		return schedule, scoring.Errorf(scoring.Invalid, "header x-onda-lane: %s", scoring.AsError(err).Message)
+	}
+	text := r.Header.Get(priorityHeader)
+	if text == "" {
+		return schedule, nil
+	}
+	if schedule.Priority, err = strconv.ParseUint(text, 10, 64); err != nil {
+		return schedule, scoring.Errorf(scoring.Invalid, "header x-onda-priority is %q: want a whole number, 1 for the most urgent and 0 for the model's default", clip(text))
+	}
+	return schedule, nil
+}
+
+// idHeader carries the request's id, both ways.
+const idHeader = "X-Request-Id"
+
+// requestID takes the id of the body, else of the header. It goes back in a header, so
+// it must be fit for one.
+func requestID(r *http.Request, fromBody string) (string, error) {
+	id := fromBody
+	if id == "" {
+		id = r.Header.Get(idHeader)
+	}
+	if len(id) > 256 {
+		return "", scoring.Errorf(scoring.Invalid, "the request's id is %d bytes long: at most 256 are allowed", len(id))
+	}
+	for i := range len(id) {
+		if id[i] < ' ' || id[i] > '~' {
+			return "", scoring.Errorf(scoring.Invalid, "the request's id has a character that is not printable ASCII at offset %d", i)
+		}
+	}
+	return id, nil
+}
+
+// answered sets the headers of every scoring: its id, the version that answered and
+// where the time went. They are headers, not parts of the body, so that the same request
+// gives the same bytes.
+func answered(w http.ResponseWriter, id string, model scoring.ModelID, timing scoring.Timing) {
+	header := w.Header()
+	header.Set(idHeader, id)
+	header.Set("Onda-Model", model.String())
+	header.Set("Server-Timing", serverTiming(timing))
+}
+
+// serverTiming writes the phases as W3C Server Timing has it: durations in milliseconds.
+func serverTiming(t scoring.Timing) string {
+	var b strings.Builder
+	for i, phase := range []struct {
+		name string
+		took time.Duration
+	}{{"decode", t.Decode}, {"queue", t.Queue}, {"preprocess", t.Preprocess}, {"run", t.Run}, {"postprocess", t.Postprocess}} {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s;dur=%.3f", phase.name, float64(phase.took)/float64(time.Millisecond))
+	}
+	return b.String()
+}
