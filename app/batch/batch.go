@@ -39,6 +39,12 @@ type Checker interface {
 	Check(inputs []scoring.Tensor, outputs []string) error
 }
 
+// Releaser is a [Model] that takes the memory of outputs back, for its next runs.
+type Releaser interface {
+	// Release takes outputs that nobody refers to any more.
+	Release(outputs []scoring.Tensor)
+}
+
 // Buffers lends memory for the inputs of batches: see pool.Pool, which implements it.
 type Buffers interface {
 	// Get gives n bytes with any content.
@@ -167,6 +173,9 @@ type Batcher struct {
 	// alone is set when the model turned out not to be what Config said.
 	alone atomic.Bool
 
+	// release gives outputs back; nil where the model takes none.
+	release func(outputs []scoring.Tensor)
+
 	// What follows is guarded by the scheduler's lock.
 
 	queue   queue
@@ -194,6 +203,9 @@ func New(model Model, config Config, parts Parts) *Batcher {
 	b := &Batcher{model: model, config: config, parts: parts, inputs: index(sig.Inputs)}
 	if c, ok := model.(Checker); ok {
 		b.check = c.Check
+	}
+	if r, ok := model.(Releaser); ok {
+		b.release = r.Release
 	}
 	b.queue.groups = map[string]*group{}
 	limit := config.MaxQueue + parts.Scheduler.slots*max(config.MaxRows, 1)

@@ -248,3 +248,20 @@ func TestStringsOfACallerThatLeftAreNotRead(t *testing.T) {
 		wait.Wait()
 	})
 }
+
+func TestOutputsOfABatchAreReleasedOnceEachJobHasItsCopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &pooled{model: model{fixed: 10 * ms}}
+		c := call(t, batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{}))
+		for v := range int32(6) {
+			c.send(t.Context(), one(v))
+			synctest.Wait()
+		}
+		c.checkOwn()
+		synctest.Wait()
+		if m.released != 1 {
+			t.Errorf("%d releases, want 1: for the run of five, and not for that of one, whose outputs are its caller's", m.released)
+		}
+	})
+}

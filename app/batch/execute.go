@@ -255,6 +255,9 @@ func (b *Batcher) deliver(r *run, c computed, started time.Time) {
 		}
 		row += j.rows
 	}
+	if len(r.jobs) > 1 && b.release != nil {
+		b.release(c.outputs) // every job has its own copy
+	}
 	if b.parts.Observer != nil {
 		c.stats.Split = time.Since(begin)
 		b.parts.Observer.Ran(c.stats)

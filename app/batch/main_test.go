@@ -245,3 +245,20 @@ func (c *caller) checkOwn() {
 }
 
 func codeOf(err error) scoring.Code { return scoring.CodeOf(err) }
+
+// pooled is a model that uses the memory of its outputs again.
+type pooled struct {
+	model
+
+	released int
+}
+
+// Release spoils the outputs, as the next run would.
+func (m *pooled) Release(outputs []scoring.Tensor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.released++
+	for i := range outputs {
+		clear(outputs[i].Data)
+	}
+}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -156,7 +157,7 @@ func (b *Batcher) share(r *run, j *job, outputs []scoring.Tensor, row int64) ([]
 	if len(j.wanted) == 0 {
 		own := make([]scoring.Tensor, len(outputs))
 		for i := range outputs {
-			own[i] = b.unpad(r, j, cut(outputs[i], row, row+j.rows))
+			own[i] = b.own(r, j, cut(outputs[i], row, row+j.rows))
 		}
 		return own, nil
 	}
@@ -166,7 +167,17 @@ func (b *Batcher) share(r *run, j *job, outputs []scoring.Tensor, row int64) ([]
 		if at < 0 {
 			return nil, scoring.Errorf(scoring.Invalid, "the model has no output %q", name)
 		}
-		own[i] = b.unpad(r, j, cut(outputs[at], row, row+j.rows))
+		own[i] = b.own(r, j, cut(outputs[at], row, row+j.rows))
 	}
 	return own, nil
+}
+
+// own makes a job's part of an output its own: cut back where it was padded, and copied
+// where the model wants the memory back.
+func (b *Batcher) own(r *run, j *job, part scoring.Tensor) scoring.Tensor {
+	small := b.unpad(r, j, part)
+	if b.release != nil && len(small.Data) > 0 && &small.Data[0] == &part.Data[0] {
+		small.Data = bytes.Clone(small.Data)
+	}
+	return small
 }

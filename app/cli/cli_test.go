@@ -111,7 +111,7 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"ONDA_MAX_QUEUE             17                       rows that may wait for a place; one more is refused with 429",
+		"ONDA_MAX_QUEUE             17                       rows that may wait for a model, in each lane; one more is refused with 429",
 		"APP_API_TOKEN              (set)                    token that the sidecar must show to Onda; empty asks for none",
 		"DAPR_API_TOKEN                                      token that Onda shows to its sidecar",
 		"ONDA_LISTEN                127.0.0.1:8080           address of the one listener for HTTP/1.1, HTTP/2 and gRPC",

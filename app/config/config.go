@@ -34,9 +34,15 @@ type Config struct {
 	ONNXRuntime      string        `envconfig:"ONDA_ONNXRUNTIME_LIBRARY" desc:"path of the ONNX Runtime library; empty looks in .local, beside the binary and in the system"`
 	Device           string        `envconfig:"ONDA_DEVICE" default:"cpu" desc:"where models run: cpu or cuda"`
 	DeviceID         int           `envconfig:"ONDA_DEVICE_ID" default:"0" desc:"which GPU, for cuda"`
-	IntraOpThreads   int           `envconfig:"ONDA_INTRA_OP_THREADS" default:"0" desc:"threads inside one run of a model; 0 shares the cores among the runs in flight"`
-	MaxConcurrency   int           `envconfig:"ONDA_MAX_CONCURRENCY" default:"0" desc:"rows in flight at once; 0 takes the number of cores the container may use"`
-	MaxQueue         int           `envconfig:"ONDA_MAX_QUEUE" default:"256" desc:"rows that may wait for a place; one more is refused with 429"`
+	IntraOpThreads   int           `envconfig:"ONDA_INTRA_OP_THREADS" default:"0" desc:"threads inside one run of a model; 0 shares the cores among the runs at once"`
+	MaxConcurrency   int           `envconfig:"ONDA_MAX_CONCURRENCY" default:"0" desc:"models that run at once, over all versions; 0 takes the number of cores that Onda may use"`
+	SidecarCPU       float64       `envconfig:"ONDA_SIDECAR_CPU" default:"0" desc:"cores to leave to the sidecar, such as 0.5, where both share one CPU limit; 0 where it has a limit of its own, as in Kubernetes"`
+	MaxBatch         int           `envconfig:"ONDA_MAX_BATCH" default:"32" desc:"most rows of one run, for models whose files do not say; 1 never puts requests together"`
+	MaxQueue         int           `envconfig:"ONDA_MAX_QUEUE" default:"256" desc:"rows that may wait for a model, in each lane; one more is refused with 429"`
+	MaxQueueBytes    Size          `envconfig:"ONDA_MAX_QUEUE_BYTES" default:"256Mi" desc:"most memory of tensors that wait, over all models"`
+	CacheSize        Size          `envconfig:"ONDA_CACHE_SIZE" default:"0" desc:"memory of the answer cache, for models whose files ask for one; 0 turns it off"`
+	CacheTTL         time.Duration `envconfig:"ONDA_CACHE_TTL" default:"10m" desc:"how long an answer is kept, where the model's files do not say"`
+	ModelControl     string        `envconfig:"ONDA_MODEL_CONTROL" default:"none" desc:"explicit lets callers load and unload models over the v2 repository paths; none refuses them"`
 	MaxBody          Size          `envconfig:"ONDA_MAX_BODY" default:"32Mi" desc:"largest request body; keep the sidecar's --max-body-size no smaller"`
 	MaxInstances     int           `envconfig:"ONDA_MAX_INSTANCES" default:"64" desc:"most instances in one request"`
 	MaxPixels        int           `envconfig:"ONDA_MAX_PIXELS" default:"50000000" desc:"most pixels of a picture, read from its header before it is decoded"`
@@ -146,16 +152,6 @@ func (c Config) SidecarHTTP() string {
 	return fmt.Sprintf("http://127.0.0.1:%d", orDefault(c.DaprHTTPPort, 3500))
 }
 
-// Concurrency is the number of rows in flight at once. GOMAXPROCS follows the CPU quota
-// of the container, so a pod that may use half a machine is not sized for all of it.
-func (c Config) Concurrency() int { return orDefault(c.MaxConcurrency, runtime.GOMAXPROCS(0)) }
-
-// Threads is the number of threads inside one run. Runs in flight share the cores: more
-// threads than cores make every run slower.
-func (c Config) Threads() int {
-	return orDefault(c.IntraOpThreads, max(1, runtime.GOMAXPROCS(0)/c.Concurrency()))
-}
-
 // LibraryPath finds the ONNX Runtime library: the one that was set, else the first that
 // exists of the places where set-up and images put it, else the bare name, which leaves
 // the search to the system's loader.
@@ -193,7 +189,12 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_DEVICE_ID", checkAtLeast(c.DeviceID, 0)},
 		{"ONDA_INTRA_OP_THREADS", checkAtLeast(c.IntraOpThreads, 0)},
 		{"ONDA_MAX_CONCURRENCY", checkAtLeast(c.MaxConcurrency, 0)},
+		{"ONDA_SIDECAR_CPU", checkCores(c.SidecarCPU)},
 		{"ONDA_MAX_QUEUE", checkAtLeast(c.MaxQueue, 0)},
+		{"ONDA_MAX_BATCH", checkAtLeast(c.MaxBatch, 1)},
+		{"ONDA_MAX_QUEUE_BYTES", checkAtLeast(int(c.MaxQueueBytes), 1)},
+		{"ONDA_CACHE_TTL", checkDuration(c.CacheTTL, time.Millisecond)},
+		{"ONDA_MODEL_CONTROL", checkOneOf(c.ModelControl, "none", "explicit")},
 		{"ONDA_MAX_BODY", cmp.Or(checkAtLeast(int(c.MaxBody), 1), checkMaxBody(c.MaxBody))},
 		{"DAPR_GRPC_ENDPOINT", checkEndpoint(c.DaprGRPCEndpoint)},
 		{"ONDA_MAX_INSTANCES", checkAtLeast(c.MaxInstances, 1)},
@@ -251,6 +252,8 @@ func typeName(t string) string {
 		return `size, such as "32Mi", "512Ki" or a number of bytes`
 	case strings.HasPrefix(t, "int"):
 		return "whole number"
+	case strings.HasPrefix(t, "float"):
+		return `number, such as "0.5"`
 	default:
 		return t
 	}
@@ -306,6 +309,14 @@ func checkAtLeast(value, least int) string {
 		return ""
 	}
 	return fmt.Sprintf("=%d: want at least %d", value, least)
+}
+
+// checkCores refuses what is no number of cores; NaN fails every comparison.
+func checkCores(value float64) string {
+	if value >= 0 && value <= 1024 {
+		return ""
+	}
+	return fmt.Sprintf("=%g: want a number of cores, 0 to 1024", value)
 }
 
 // maxMaxBody is what a message between Onda and its sidecar may have: with a larger body

@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 	got := load(t, nil)
 	want := config.Config{
 		Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ModelsDir: os.Getenv("ONDA_MODELS_DIR"),
-		Device: "cpu", MaxQueue: 256, MaxBody: 32 << 20, MaxInstances: 64, MaxPixels: 50_000_000, MaxText: 32 << 10,
+		Device: "cpu", MaxBatch: 32, MaxQueue: 256, MaxQueueBytes: 256 << 20, CacheTTL: 10 * time.Minute, ModelControl: "none", MaxBody: 32 << 20, MaxInstances: 64, MaxPixels: 50_000_000, MaxText: 32 << 10,
 		Timeout: 30 * time.Second, ReadTimeout: 30 * time.Second, DrainDelay: time.Second, ShutdownTimeout: 25 * time.Second,
 		LogLevel: "info", LogFormat: "auto", ServerName: "onda", Dapr: "auto", StateStore: "statestore", PubSub: "pubsub",
 		ResultsTopic: "scoring.results", DeadLetterTopic: "scoring.deadletter",
@@ -80,6 +80,7 @@ func TestEverySettingArrives(t *testing.T) {
 	special := map[string]string{
 		"ONDA_LISTEN": "[::1]:1", "ONDA_METRICS_LISTEN": ":2", "ONDA_MODELS_DIR": dir, "ONDA_DEVICE": "cuda",
 		"ONDA_LOG_LEVEL": "debug", "ONDA_LOG_FORMAT": "json", "ONDA_DAPR": "on",
+		"ONDA_MODEL_CONTROL": "explicit",
 	}
 	kinds := map[reflect.Type]struct {
 		text string
@@ -87,6 +88,7 @@ func TestEverySettingArrives(t *testing.T) {
 	}{
 		reflect.TypeFor[string]():        {"some-text", "some-text"},
 		reflect.TypeFor[int]():           {"7", 7},
+		reflect.TypeFor[float64]():       {"0.7", 0.7},
 		reflect.TypeFor[config.Size]():   {"7Ki", config.Size(7 << 10)},
 		reflect.TypeFor[time.Duration](): {"7s", 7 * time.Second},
 		reflect.TypeFor[config.Secret](): {"hunter2", config.Secret("hunter2")},
@@ -166,6 +168,13 @@ func TestWrongSettings(t *testing.T) {
 		{"ONDA_DEVICE_ID", "first", `ONDA_DEVICE_ID="first"` + whole},
 		{"ONDA_INTRA_OP_THREADS", "-1", "ONDA_INTRA_OP_THREADS=-1: want at least 0"},
 		{"ONDA_MAX_CONCURRENCY", "-1", "ONDA_MAX_CONCURRENCY=-1: want at least 0"},
+		{"ONDA_SIDECAR_CPU", "-0.5", "ONDA_SIDECAR_CPU=-0.5: want a number of cores, 0 to 1024"},
+		{"ONDA_SIDECAR_CPU", "NaN", "ONDA_SIDECAR_CPU=NaN: want a number of cores, 0 to 1024"},
+		{"ONDA_SIDECAR_CPU", "half", `ONDA_SIDECAR_CPU="half": want a number, such as "0.5"`},
+		{"ONDA_MAX_BATCH", "0", "ONDA_MAX_BATCH=0: want at least 1"},
+		{"ONDA_MAX_QUEUE_BYTES", "0", "ONDA_MAX_QUEUE_BYTES=0: want at least 1"},
+		{"ONDA_CACHE_TTL", "0s", "ONDA_CACHE_TTL=0s: want at least 1ms"},
+		{"ONDA_MODEL_CONTROL", "poll", `ONDA_MODEL_CONTROL="poll": want one of none, explicit`},
 		{"ONDA_MAX_QUEUE", "-1", "ONDA_MAX_QUEUE=-1: want at least 0"},
 		{"ONDA_MAX_QUEUE", "", `ONDA_MAX_QUEUE=""` + whole},
 		{"ONDA_MAX_QUEUE", "1.5", `ONDA_MAX_QUEUE="1.5"` + whole},
@@ -306,32 +315,6 @@ func TestEndpointForms(t *testing.T) {
 			address, tls := config.Config{DaprGRPCEndpoint: test.endpoint}.SidecarGRPC()
 			if address != test.address || tls != test.tls {
 				t.Errorf("got %q with TLS %v, want %q with %v", address, tls, test.address, test.tls)
-			}
-		})
-	}
-}
-
-func TestConcurrencyAndThreads(t *testing.T) {
-	t.Parallel()
-	cores := runtime.GOMAXPROCS(0)
-	tests := []struct {
-		name                 string
-		cfg                  config.Config
-		concurrency, threads int
-	}{
-		{"one run for each core", config.Config{}, cores, 1},
-		{"one run at a time gets all cores", config.Config{MaxConcurrency: 1}, 1, cores},
-		{"more runs than cores", config.Config{MaxConcurrency: 4 * cores}, 4 * cores, 1},
-		{"as set", config.Config{MaxConcurrency: 3, IntraOpThreads: 5}, 3, 5},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if got := test.cfg.Concurrency(); got != test.concurrency {
-				t.Errorf("Concurrency: got %d, want %d", got, test.concurrency)
-			}
-			if got := test.cfg.Threads(); got != test.threads {
-				t.Errorf("Threads: got %d, want %d", got, test.threads)
 			}
 		})
 	}

@@ -1,6 +1,6 @@
 // Package engine is the use case: score a request. The path is the same for every door,
-// and [Engine.Predict] and [Engine.Infer] show it from top to bottom: admit, lease a
-// version, pre-process, run, post-process.
+// and [Engine.Predict] and [Engine.Infer] show it from top to bottom: lease a version, look
+// for a kept answer, reserve room, pre-process, batch and run, post-process.
 package engine
 
 import (
@@ -12,20 +12,27 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/onda-serving/onda/app/batch"
+	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// Gate admits requests: see admit.Gate, which implements it.
+// Flights counts the requests under way: see admit.Flights, which implements it.
+type Flights interface {
+	// Enter counts a request of rows rows; leave ends it.
+	Enter(rows int) (leave func(), err error)
+}
+
+// Gate bounds how many requests are pre-processed at once: see admit.Gate, which
+// implements it.
 type Gate interface {
-	// Enter waits for a place for rows rows; leave gives it back.
+	// Enter waits for a place; leave gives it back.
 	Enter(ctx context.Context, rows int) (leave func(), err error)
 }
 
 // Models leases versions: see registry.Registry, which implements it.
 type Models interface {
-	// Check says whether Use would find a version now.
-	Check(ref scoring.ModelRef) error
 	// Use calls fn with the version that ref names.
 	Use(ref scoring.ModelRef, fn func(*registry.Version) error) error
 }
@@ -39,25 +46,50 @@ type Observer interface {
 	Panicked()
 }
 
-// Engine scores requests. It is safe for concurrent use.
-type Engine struct {
-	gate     Gate
-	models   Models
-	observer Observer
-	log      zerolog.Logger
+// Parts are what an engine needs of the rest of the app.
+type Parts struct {
+	// Flights counts requests.
+	Flights Flights
+	// Preprocess bounds how many requests are pre-processed at once: more than there are
+	// cores would only make all of them late.
+	Preprocess Gate
+	// Models to score with.
+	Models Models
+	// Cache of answers; nil where there is none.
+	Cache *cache.Cache
+	// Observer of the scorings.
+	Observer Observer
+	// Log of panics.
+	Log zerolog.Logger
 }
 
+// Engine scores requests. It is safe for concurrent use.
+type Engine struct{ parts Parts }
+
 // New makes an engine of its parts.
-func New(gate Gate, models Models, observer Observer, log zerolog.Logger) *Engine {
-	return &Engine{gate: gate, models: models, observer: observer, log: log}
+func New(parts Parts) *Engine { return &Engine{parts: parts} }
+
+// Admit says whether a request to ref would be let in now. Doors ask before they read its
+// body; what comes later is decided later. The error is an [scoring.Error].
+func (e *Engine) Admit(ctx context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error {
+	err := e.parts.Models.Use(ref, func(v *registry.Version) error {
+		if v.CacheTTL > 0 && e.parts.Cache != nil {
+			return nil // its answer may be there already
+		}
+		return v.Batcher.HasRoom(ctx, schedule, 1)
+	})
+	if err != nil {
+		return scoring.AsError(err)
+	}
+	return nil
 }
 
 // Predict scores instances with the model's pipeline. The error is an [scoring.Error].
 func (e *Engine) Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error) {
 	resp := &scoring.PredictResponse{ID: idOr(req.ID)}
-	rows := len(req.Instances)
-	err := e.score(ctx, req.Model, rows, &resp.Timing, &resp.Model, func(v *registry.Version) (err error) {
-		resp.Predictions, err = predict(ctx, v, req, &resp.Timing)
+	err := e.score(req.Model, len(req.Instances), &resp.Timing, &resp.Model, func(v *registry.Version) error {
+		answer, err := e.keep(ctx, v, &resp.Timing, e.predictAnswer(v, req))
+		resp.Predictions = answer.predictions
 		return err
 	})
 	if err != nil {
@@ -66,34 +98,50 @@ func (e *Engine) Predict(ctx context.Context, req *scoring.PredictRequest) (*sco
 	return resp, nil
 }
 
-// predict is the part of a prediction that needs a version.
-func predict(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Prediction, error) {
+// predict is a prediction by a version: reserve room, pre-process, run, post-process.
+func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Prediction, error) {
 	if v.Pipeline == nil {
 		return nil, scoring.Errorf(scoring.Invalid, "model %s has no pipeline: send tensors to /v2/models/%s/infer", v.ID, v.ID.Name)
 	}
+	leave, err := v.Batcher.Admit(ctx, req.Schedule, len(req.Instances))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	inputs, err := e.preprocess(ctx, v, req.Instances, timing)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := run(ctx, v, batch.Request{Inputs: inputs, Outputs: v.Pipeline.Outputs(), Schedule: req.Schedule}, timing)
+	if err != nil {
+		return nil, err
+	}
 	watch := stopwatch(time.Now())
-	inputs, err := v.Pipeline.Preprocess(ctx, req.Instances)
-	timing.Preprocess = watch.lap()
-	if err != nil {
-		return nil, err
-	}
-	outputs, err := run(ctx, v, inputs, v.Pipeline.Outputs())
-	timing.Run = watch.lap()
-	if err != nil {
-		return nil, err
-	}
 	predictions, err := v.Pipeline.Postprocess(outputs, len(req.Instances), req.Parameters)
 	timing.Postprocess = watch.lap()
 	return predictions, err
 }
 
+// preprocess turns instances into tensors, when it is their turn.
+func (e *Engine) preprocess(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
+	watch := stopwatch(time.Now())
+	leave, err := e.parts.Preprocess.Enter(ctx, 1)
+	timing.Queue = watch.lap()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	inputs, err := v.Pipeline.Preprocess(ctx, instances)
+	timing.Preprocess = watch.lap()
+	return inputs, err
+}
+
 // Infer runs a model on tensors. The error is an [scoring.Error].
 func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error) {
 	resp := &scoring.InferResponse{ID: idOr(req.ID)}
-	err := e.score(ctx, req.Model, rowsOf(req.Inputs), &resp.Timing, &resp.Model, func(v *registry.Version) (err error) {
-		watch := stopwatch(time.Now())
-		resp.Outputs, err = run(ctx, v, req.Inputs, namesOf(req.Outputs))
-		resp.Timing.Run = watch.lap()
+	err := e.score(req.Model, rowsOf(req.Inputs), &resp.Timing, &resp.Model, func(v *registry.Version) error {
+		answer, err := e.keep(ctx, v, &resp.Timing, e.inferAnswer(v, req))
+		resp.Outputs = answer.outputs
 		return err
 	})
 	if err != nil {
@@ -102,9 +150,34 @@ func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring
 	return resp, nil
 }
 
-// score is the path that predictions and inferences share: admit, lease, do the work,
-// tell the observer. It fills timing.Queue and id.
-func (e *Engine) score(ctx context.Context, ref scoring.ModelRef, rows int, timing *scoring.Timing, id *scoring.ModelID, work func(*registry.Version) error) (err error) {
+// infer is an inference by a version: reserve room, run, classify.
+func (e *Engine) infer(ctx context.Context, v *registry.Version, req *scoring.InferRequest, timing *scoring.Timing) ([]scoring.Tensor, error) {
+	leave, err := v.Batcher.Admit(ctx, req.Schedule, rowsOf(req.Inputs))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	outputs, err := run(ctx, v, batch.Request{Inputs: req.Inputs, Outputs: namesOf(req.Outputs), Schedule: req.Schedule}, timing)
+	if err != nil {
+		return nil, err
+	}
+	watch := stopwatch(time.Now())
+	err = classify(outputs, req.Outputs, v.Labels)
+	timing.Postprocess = watch.lap()
+	return outputs, err
+}
+
+// run has a version's batcher run a request.
+func run(ctx context.Context, v *registry.Version, req batch.Request, timing *scoring.Timing) ([]scoring.Tensor, error) {
+	result, err := v.Batcher.Run(ctx, req)
+	timing.Queue += result.Queue
+	timing.Run, timing.Rows = result.Run, result.Rows
+	return result.Outputs, err
+}
+
+// score is what predictions and inferences share: count, lease, do the work, tell the
+// observer. It fills id.
+func (e *Engine) score(ref scoring.ModelRef, rows int, timing *scoring.Timing, id *scoring.ModelID, work func(*registry.Version) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = e.caught(p)
@@ -112,31 +185,27 @@ func (e *Engine) score(ctx context.Context, ref scoring.ModelRef, rows int, timi
 		if err != nil {
 			err = scoring.AsError(err)
 		}
-		e.observer.Scored(*id, rows, *timing, err)
+		e.parts.Observer.Scored(*id, rows, *timing, err)
 	}()
-	// A request for what is not there must not wait for its answer, nor take a place from
-	// others, nor hear that it should try again.
-	if err := e.models.Check(ref); err != nil {
-		return err
-	}
-	watch := stopwatch(time.Now())
-	leave, err := e.gate.Enter(ctx, rows)
-	timing.Queue = watch.lap()
+	leave, err := e.parts.Flights.Enter(rows)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return e.models.Use(ref, func(v *registry.Version) error {
+	return e.parts.Models.Use(ref, func(v *registry.Version) error {
 		*id = v.ID
-		return work(v)
+		watch := stopwatch(time.Now())
+		err := work(v)
+		v.Statistics.Request(rows, *timing, watch.lap(), err)
+		return err
 	})
 }
 
 // caught turns a panic into an error. One request's bad luck must not end the process,
 // and with it everybody else's requests.
 func (e *Engine) caught(p any) error {
-	e.observer.Panicked()
-	e.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while scoring")
+	e.parts.Observer.Panicked()
+	e.parts.Log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while scoring")
 	return scoring.InternalError(nil)
 }
 

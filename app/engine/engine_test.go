@@ -15,9 +15,12 @@ import (
 
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/batch"
+	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/statistics"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,8 +38,15 @@ type fakeSession struct {
 	run     func(ctx context.Context) error
 }
 
-func (s *fakeSession) Signature() scoring.Signature { return scoring.Signature{} }
-func (s *fakeSession) Close() error                 { return nil }
+func (s *fakeSession) Signature() scoring.Signature {
+	return scoring.Signature{
+		Inputs:  []scoring.TensorSpec{{Name: "x", Datatype: scoring.Uint8, Shape: []int64{-1, -1}}},
+		Outputs: []scoring.TensorSpec{{Name: "y", Datatype: scoring.Uint8, Shape: []int64{-1, -1}}},
+	}
+}
+func (s *fakeSession) Close() error { return nil }
+
+func (s *fakeSession) Check([]scoring.Tensor, []string) error { return nil }
 
 func (s *fakeSession) Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
 	s.journal.note("run %v %v", inputs[0].Shape, outputs)
@@ -86,13 +96,13 @@ func (p *fakePipeline) Postprocess(outputs []scoring.Tensor, n int, params scori
 	return predictions, nil
 }
 
-// fakeGate admits everybody, or nobody.
-type fakeGate struct {
+// fakeFlights lets everybody in, or nobody.
+type fakeFlights struct {
 	journal *journal
 	err     error
 }
 
-func (g fakeGate) Enter(_ context.Context, rows int) (func(), error) {
+func (g fakeFlights) Enter(rows int) (func(), error) {
 	g.journal.note("enter %d", rows)
 	if g.err != nil {
 		return nil, g.err
@@ -117,24 +127,36 @@ type rig struct {
 	journal  journal
 	session  fakeSession
 	pipeline fakePipeline
-	gate     fakeGate
+	gate     fakeFlights
+	cache    *cache.Cache
+	ttl      time.Duration
+	labels   map[string][]string
+	maxRows  int
 	observer fakeObserver
 	log      strings.Builder
 	manifest artifact.Manifest
+	models   *registry.Registry
 }
 
 func (r *rig) engine(t *testing.T, withPipeline bool) *engine.Engine {
 	t.Helper()
 	r.session.journal, r.pipeline.journal, r.gate.journal = &r.journal, &r.journal, &r.journal
 	models := registry.New()
-	v := &registry.Version{ID: scoring.ModelID{Name: "m", Version: 1, Digest: "sha256:1"}, Session: &r.session, Manifest: r.manifest}
+	v := &registry.Version{
+		ID: scoring.ModelID{Name: "m", Version: 1, Digest: "sha256:1"}, Session: &r.session, Manifest: r.manifest,
+		Statistics: &statistics.Recorder{}, CacheTTL: r.ttl, Labels: r.labels,
+		Batcher: batch.New(&r.session, batch.Config{MaxRows: r.maxRows, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1)}),
+	}
 	if withPipeline {
 		v.Pipeline = &r.pipeline
 	}
 	if err := models.Add(artifact.Ref{Name: "m", Version: 1}, v); err != nil {
 		t.Fatal(err)
 	}
-	return engine.New(r.gate, models, &r.observer, zerolog.New(&r.log))
+	r.models = models
+	return engine.New(engine.Parts{
+		Flights: r.gate, Preprocess: admit.New(1, 100), Models: models, Cache: r.cache, Observer: &r.observer, Log: zerolog.New(&r.log),
+	})
 }
 
 func texts(words ...string) *scoring.PredictRequest {
@@ -200,42 +222,6 @@ func TestInferWalksThePathInOrder(t *testing.T) {
 	}
 }
 
-func TestPipelineRowsBeyondTheLimitAreRunInPieces(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name     string
-		fixed    int
-		manifest int
-		rows     string
-		want     []string
-	}{
-		{"any number", 0, 0, "abcde", []string{"run [5 1] [y]"}},
-		{"fits", 0, 5, "abcde", []string{"run [5 1] [y]"}},
-		{"manifest", 0, 2, "abcde", []string{"run [2 1] [y]", "run [2 1] [y]", "run [1 1] [y]"}},
-		{"fixed axis beats the manifest", 1, 4, "abc", []string{"run [1 1] [y]", "run [1 1] [y]", "run [1 1] [y]"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var r rig
-			r.pipeline.maxRows = tt.fixed
-			r.manifest.Batching.MaxRows = tt.manifest
-			resp, err := r.engine(t, true).Predict(t.Context(), texts(strings.Split(tt.rows, "")...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			runs := slices.DeleteFunc(slices.Clone(r.journal.steps), func(s string) bool { return !strings.HasPrefix(s, "run") })
-			if !slices.Equal(runs, tt.want) {
-				t.Errorf("runs %q, want %q", runs, tt.want)
-			}
-			want := strings.Map(func(c rune) rune { return c + 1 }, tt.rows)
-			if got := labels(resp); got != want {
-				t.Errorf("labels %q, want %q: every row its own answer", got, want)
-			}
-		})
-	}
-}
-
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	secret := errors.New("/srv/secret: broken")
@@ -247,8 +233,8 @@ func TestFailures(t *testing.T) {
 		code  scoring.Code
 		id    string
 	}{
-		{"refused by the gate", func(r *rig) { r.gate.err = scoring.Errorf(scoring.Overloaded, "full") }, "m", "full", scoring.Overloaded, ""},
-		{"unknown model", func(*rig) {}, "x", `model "x" does not exist: GET /v1/models lists the models`, scoring.NotFound, ""},
+		{"refused because of a shutdown", func(r *rig) { r.gate.err = scoring.Errorf(scoring.Overloaded, "full") }, "m", "full", scoring.Overloaded, ""},
+		{"unknown model", func(*rig) {}, "x", `Request for unknown model: 'x' is not found: GET /v1/models lists the models`, scoring.NotFound, ""},
 		{"bad instance", func(r *rig) {
 			r.pipeline.before = func() error { return scoring.Errorf(scoring.Invalid, "instances[0]: bad") }
 		}, "m", "instances[0]: bad", scoring.Invalid, "m"},
@@ -276,12 +262,9 @@ func TestFailures(t *testing.T) {
 			if got := r.observer.ids[0].Name; got != tt.id {
 				t.Errorf("observed model %q, want %q", got, tt.id)
 			}
-			entered, left := slices.Contains(r.journal.steps, "enter 1"), slices.Contains(r.journal.steps, "leave")
-			if refused := tt.code == scoring.Overloaded; left != (entered && !refused) {
-				t.Errorf("steps %q: a place that was taken must be given back", r.journal.steps)
-			}
-			if unknown := tt.code == scoring.NotFound; unknown && entered {
-				t.Errorf("steps %q: a request for an unknown model must not queue", r.journal.steps)
+			left := slices.Contains(r.journal.steps, "leave")
+			if refused := tt.code == scoring.Overloaded; left == refused {
+				t.Errorf("steps %q: a request that was counted must be counted out", r.journal.steps)
 			}
 		})
 	}
@@ -328,15 +311,112 @@ func TestBudgetEndsARun(t *testing.T) {
 func TestExpiredWorkNeverRuns(t *testing.T) {
 	t.Parallel()
 	var r rig
-	r.session.journal, r.pipeline.journal = &r.journal, &r.journal
-	models := registry.New()
-	if err := models.Add(artifact.Ref{Name: "m", Version: 1}, &registry.Version{Session: &r.session, Pipeline: &r.pipeline}); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
-	_, err := engine.New(admit.New(1, 1), models, &r.observer, zerolog.Nop()).Predict(ctx, texts("a"))
-	if scoring.CodeOf(err) != scoring.Expired || len(r.journal.steps) != 0 {
-		t.Errorf("got %v after steps %q, want Expired and no step", err, r.journal.steps)
+	_, err := r.engine(t, true).Predict(ctx, texts("a"))
+	if want := []string{"enter 1", "leave"}; scoring.CodeOf(err) != scoring.Expired || !slices.Equal(r.journal.steps, want) {
+		t.Errorf("got %v after steps %q, want Expired after %q", err, r.journal.steps, want)
+	}
+}
+
+func TestAdmitRefusesWithoutRoom(t *testing.T) {
+	t.Parallel()
+	var r rig
+	e := r.engine(t, true)
+	ref := scoring.ModelRef{Name: "m"}
+	if err := e.Admit(t.Context(), ref, scoring.Schedule{}); err != nil {
+		t.Errorf("an idle model: %v", err)
+	}
+	err := r.models.Use(ref, func(v *registry.Version) error {
+		_, err := v.Batcher.Admit(t.Context(), scoring.Schedule{}, 9)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Admit(t.Context(), ref, scoring.Schedule{}); scoring.CodeOf(err) != scoring.Overloaded {
+		t.Errorf("a full model: %v, want Overloaded", err)
+	}
+	if err := e.Admit(t.Context(), scoring.ModelRef{Name: "x"}, scoring.Schedule{}); scoring.CodeOf(err) != scoring.NotFound {
+		t.Errorf("no model: %v, want NotFound", err)
+	}
+}
+
+func TestStatisticsCountRequests(t *testing.T) {
+	t.Parallel()
+	var r rig
+	e := r.engine(t, true)
+	for range 2 {
+		if _, err := e.Predict(t.Context(), texts("a", "b", "c")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.pipeline.before = func() error { return scoring.Errorf(scoring.Invalid, "bad") }
+	_, _ = e.Predict(t.Context(), texts("a"))
+	got, err := r.models.Statistics(scoring.ModelRef{Name: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Inferences != 6 || got.Success.Count != 2 || got.Fail.Count != 1 || got.LastInference.IsZero() || got.Model.Name != "m" {
+		t.Errorf("got %+v, want 6 rows in 2 requests and 1 failure", got)
+	}
+}
+
+func TestAnswersAreKept(t *testing.T) {
+	t.Parallel()
+	r := rig{cache: cache.New(1 << 20), ttl: time.Minute}
+	e := r.engine(t, true)
+	for i, words := range [][]string{{"a"}, {"a"}, {"b"}} {
+		resp, err := e.Predict(t.Context(), texts(words...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := string(words[0][0] + 1); labels(resp) != want || resp.Timing.Cached != (i == 1) {
+			t.Errorf("answer %d: %q, cached %t, want %q", i, labels(resp), resp.Timing.Cached, want)
+		}
+	}
+	other := texts("a")
+	other.Parameters.TopK = 2
+	if resp, err := e.Predict(t.Context(), other); err != nil || resp.Timing.Cached {
+		t.Errorf("another top_k is another question: %+v, %v", resp, err)
+	}
+	got, _ := r.models.Statistics(scoring.ModelRef{Name: "m"})
+	if got.CacheHit.Count != 1 || got.CacheMiss.Count != 3 {
+		t.Errorf("%d hits and %d misses, want 1 and 3", got.CacheHit.Count, got.CacheMiss.Count)
+	}
+	r.cache.Wait()
+}
+
+func TestKeptOutputsAreNotPartsOfABatch(t *testing.T) {
+	t.Parallel()
+	r := rig{cache: cache.New(1 << 20), ttl: time.Minute}
+	e := r.engine(t, false)
+	req := &scoring.InferRequest{
+		Model:  scoring.ModelRef{Name: "m"},
+		Inputs: []scoring.Tensor{{Name: "x", Datatype: scoring.Uint8, Shape: []int64{3}, Data: []byte{1, 2, 3}}},
+	}
+	for range 2 {
+		resp, err := e.Infer(t.Context(), req)
+		if err != nil || string(resp.Outputs[0].Data) != "\x02\x03\x04" {
+			t.Fatalf("got %+v, %v", resp, err)
+		}
+	}
+	r.cache.Wait()
+}
+
+func TestClassification(t *testing.T) {
+	t.Parallel()
+	r := rig{labels: map[string][]string{"y": {"zero", "one", "two"}}}
+	resp, err := r.engine(t, false).Infer(t.Context(), &scoring.InferRequest{
+		Model:   scoring.ModelRef{Name: "m"},
+		Inputs:  []scoring.Tensor{{Name: "x", Datatype: scoring.Uint8, Shape: []int64{2, 4}, Data: []byte{1, 9, 3, 5, 8, 8, 0, 1}}},
+		Outputs: []scoring.Output{{Name: "y", Classes: 2}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := resp.Outputs[0]
+	if want := []string{"10:1:one", "6:3", "9:0:zero", "9:1:one"}; got.Datatype != scoring.Bytes || !slices.Equal(got.Shape, []int64{2, 2}) || !slices.EqualFunc(got.Strings, want, func(a []byte, b string) bool { return string(a) == b }) {
+		t.Errorf("got %s %v %q, want %q", got.Datatype, got.Shape, got.Strings, want)
 	}
 }

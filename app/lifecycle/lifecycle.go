@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -26,12 +25,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/batch"
+	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/config"
 	"github.com/onda-serving/onda/app/onnx"
+	"github.com/onda-serving/onda/app/pool"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/sidecar"
 	"github.com/onda-serving/onda/app/telemetry"
 )
+
+// idleBuffers is the most memory of batches that is kept for the next ones, in bytes.
+const idleBuffers = 64 << 20
 
 // App is one scoring app. It is made by [New] and run once by [App.Run].
 type App struct {
@@ -40,8 +45,13 @@ type App struct {
 	log     zerolog.Logger
 
 	metrics  *telemetry.Metrics
-	gate     *admit.Gate
+	flights  *admit.Flights
+	slots    *batch.Scheduler
+	cache    *cache.Cache // nil where it is off
+	buffers  *pool.Pool
+	queued   *admit.Bytes // memory of waiting tensors
 	registry *registry.Registry
+	control  *registry.Control // nil where callers may not load models
 	runtime  *onnx.Environment
 	sidecar  *sidecar.Client // nil where Onda runs without one
 	draining atomic.Bool     // health says no
@@ -63,10 +73,22 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
 		version:  version,
 		log:      log,
 		metrics:  telemetry.NewMetrics(version),
-		gate:     admit.New(cfg.Concurrency(), cfg.MaxQueue),
+		flights:  admit.NewFlights(),
+		slots:    batch.NewScheduler(cfg.Concurrency()),
+		buffers:  pool.New(idleBuffers),
+		queued:   admit.NewBytes(int64(cfg.MaxQueueBytes)),
 		registry: registry.New(),
 	}
-	a.metrics.Gate(a.gate.Stats)
+	if cfg.CacheSize > 0 {
+		a.cache = cache.New(int64(cfg.CacheSize))
+		a.metrics.Cache(a.cache.Stats)
+	}
+	if cfg.ModelControl == "explicit" {
+		a.control = registry.NewControl(a.loader(), a.registry, cfg.ModelsDir, a.changed)
+	}
+	a.metrics.Flights(a.flights.Now)
+	a.metrics.Slots(a.slots)
+	a.metrics.Queues(a.eachQueue)
 	a.metrics.Models(a.eachVersion)
 	var err error
 	if a.runtime, err = onnx.Open(cfg.LibraryPath()); err != nil {
@@ -106,30 +128,22 @@ func (a *App) listen() (err error) {
 // Run serves until ctx ends, then drains and returns. The error is that of the part
 // that failed; a stop that was asked for is none.
 func (a *App) Run(ctx context.Context) error {
-	server := a.server()
+	doors := a.doors() //nolint:contextcheck // what it makes gets its contexts from its callers
 	metrics := &http.Server{Handler: a.metricsHandler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: a.serverLog()}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(server, a.listener) })
+	doors.serve(group)
 	if a.metricsListener != nil {
 		group.Go(func() error { return serve(metrics, a.metricsListener) })
 	}
 	group.Go(func() error { return a.startOrAbandon(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
-		return a.stop(context.WithoutCancel(ctx), server, metrics)
+		return a.stop(context.WithoutCancel(ctx), doors, metrics)
 	})
 	a.log.Info().Str("address", a.Address()).Str("onnxruntime", a.runtime.Version()).Bool("dapr", a.sidecar != nil).
 		Int("concurrency", a.config.Concurrency()).Int("threads", a.config.Threads()).Msg("listening")
 	err := group.Wait()
 	return errors.Join(err, a.free())
-}
-
-// serve is http.Server.Serve without the errors that mean that all is well.
-func serve(server *http.Server, listener net.Listener) error {
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
-	}
-	return nil
 }
 
 // startOrAbandon is start, which it leaves behind where a stop takes too long: ONNX
@@ -157,6 +171,17 @@ func (a *App) eachVersion(yield func(name string, version int64, ready bool)) {
 	for _, m := range a.registry.Models() {
 		for _, s := range m.Versions {
 			yield(m.Name, s.Ref.Version, s.State == registry.Available)
+		}
+	}
+}
+
+// eachQueue tells the metrics what waits for each version.
+func (a *App) eachQueue(yield func(name string, version int64, stats batch.Stats)) {
+	for _, m := range a.registry.Models() {
+		for _, s := range m.Versions {
+			if s.Version != nil && s.Version.Batcher != nil {
+				yield(m.Name, s.Ref.Version, s.Version.Batcher.Stats())
+			}
 		}
 	}
 }
@@ -209,7 +234,7 @@ func (a *App) recordOnce(ctx context.Context, recorder registry.Recorder) error 
 }
 
 // stop drains: see the package comment for the order. Its context outlives the signal.
-func (a *App) stop(ctx context.Context, server, metrics *http.Server) error {
+func (a *App) stop(ctx context.Context, doors *doors, metrics *http.Server) error {
 	a.draining.Store(true)
 	a.log.Info().Dur("drain_delay_ms", a.config.DrainDelay).Msg("stopping: health says no, the doors are still open")
 	time.Sleep(a.config.DrainDelay)
@@ -221,12 +246,12 @@ func (a *App) stop(ctx context.Context, server, metrics *http.Server) error {
 	a.waitUntilQuiet()
 	ctx, cancel := context.WithTimeout(ctx, a.config.ShutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("some requests did not finish within ONDA_SHUTDOWN_TIMEOUT=%s: %w", a.config.ShutdownTimeout, errors.Join(err, server.Close())))
+	if err := doors.shutdown(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("some requests did not finish within ONDA_SHUTDOWN_TIMEOUT=%s: %w", a.config.ShutdownTimeout, err))
 	}
-	a.gate.Close()
+	a.flights.Close()
 	select {
-	case <-a.gate.Drained():
+	case <-a.flights.Drained():
 	case <-ctx.Done():
 	}
 	if err := a.registry.Close(ctx); err != nil {

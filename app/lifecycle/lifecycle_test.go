@@ -188,7 +188,7 @@ func TestMetricsHaveTheirOwnPort(t *testing.T) {
 		`onda_phase_duration_seconds_count{model="addsub",phase="run",version="1"} 1`,
 		`onda_model_ready{model="addsub",version="1"} 1`,
 		`onda_model_ready{model="damaged",version="1"} 0`,
-		`onda_rows_queued 0`,
+		`onda_rows_in_flight 0`,
 		`onda_build_info{version="test"} 1`,
 	} {
 		if !strings.Contains(string(text), want+"\n") {
@@ -320,7 +320,7 @@ func TestUnknownModelPassesEveryLayer(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != scoring.NotFound.HTTPStatus() || string(body) != `{"error":"model \"none\" does not exist: GET /v1/models lists the models"}` {
+	if resp.StatusCode != scoring.NotFound.HTTPStatus() || string(body) != `{"error":"Request for unknown model: 'none' is not found: GET /v1/models lists the models"}` {
 		t.Errorf("got %d %s", resp.StatusCode, body)
 	}
 }

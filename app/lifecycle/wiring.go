@@ -1,14 +1,18 @@
 package lifecycle
 
 import (
+	"cmp"
 	"log"
+	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/ingress/grpcapi"
@@ -16,6 +20,7 @@ import (
 	"github.com/onda-serving/onda/app/onnx"
 	"github.com/onda-serving/onda/app/pipeline"
 	"github.com/onda-serving/onda/app/registry"
+	"github.com/onda-serving/onda/app/triton"
 )
 
 const (
@@ -42,13 +47,20 @@ const (
 	maxHeader = 64 << 10
 )
 
-// server puts the doors on one listener: HTTP/1.1, and HTTP/2 without TLS.
-func (a *App) server() *http.Server {
+// doors puts the doors on the one listener.
+func (a *App) doors() *doors {
+	scorer := a.engine()
+	bodies := admit.NewBytes(concurrentBodies * int64(a.config.MaxBody))
+	return newDoors(a.listener, a.server(a.web(scorer, bodies)), a.rpc(scorer, bodies))
+}
+
+// server serves HTTP/1.1, and HTTP/2 without TLS.
+func (a *App) server(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           a.doors(),
+		Handler:           handler,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -63,10 +75,21 @@ func (a *App) serverLog() *log.Logger {
 	return log.New(a.log.With().Str(zerolog.LevelFieldName, zerolog.LevelWarnValue).Logger(), "", 0)
 }
 
-// doors makes the handler of the one listener.
-func (a *App) doors() http.Handler {
-	scorer := engine.New(a.gate, a.registry, a.metrics, a.log)
-	bodies := admit.NewBytes(concurrentBodies * int64(a.config.MaxBody))
+// engine makes the use case.
+func (a *App) engine() *engine.Engine {
+	return engine.New(engine.Parts{
+		Flights: a.flights,
+		// Who waits here has a place in a version's queue already, which bounds how many do.
+		Preprocess: admit.New(runtime.GOMAXPROCS(0), math.MaxInt),
+		Models:     a.registry,
+		Cache:      a.cache,
+		Observer:   a.metrics,
+		Log:        a.log,
+	})
+}
+
+// web makes the HTTP door.
+func (a *App) web(scorer *engine.Engine, bodies *admit.Bytes) http.Handler {
 	web := httpapi.New(httpapi.Config{
 		ServerName:    a.config.ServerName,
 		ServerVersion: a.version,
@@ -76,19 +99,9 @@ func (a *App) doors() http.Handler {
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
 	}, a.parts(scorer, bodies))
-	rpc := grpcapi.New(grpcapi.Config{
-		ServerName:    a.config.ServerName,
-		ServerVersion: a.version,
-		MaxBody:       int64(a.config.MaxBody),
-		Timeout:       a.config.Timeout,
-		ReadTimeout:   a.config.ReadTimeout,
-		AppToken:      a.config.AppAPIToken.Reveal(),
-	}, grpcapi.Parts{
-		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
-	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-			rpc.ServeHTTP(w, r)
+			grpcapi.Misdirected(w)
 			return
 		}
 		a.lastRequest.Store(time.Now().UnixNano())
@@ -101,10 +114,38 @@ func (a *App) doors() http.Handler {
 	})
 }
 
-// parts gives the HTTP door what it needs. Interfaces stay nil where there is no sidecar.
+// rpc makes the gRPC door.
+func (a *App) rpc(scorer *engine.Engine, bodies *admit.Bytes) *grpcapi.Server {
+	return grpcapi.New(grpcapi.Config{
+		ServerName:    a.config.ServerName,
+		ServerVersion: a.version,
+		MaxBody:       int64(a.config.MaxBody),
+		Timeout:       a.config.Timeout,
+		ReadTimeout:   a.config.ReadTimeout,
+		AnswerTimeout: answerTimeout,
+		AppToken:      a.config.AppAPIToken.Reveal(),
+	}, a.rpcParts(scorer, bodies))
+}
+
+// rpcParts gives the gRPC door what it needs.
+func (a *App) rpcParts(scorer *engine.Engine, bodies *admit.Bytes) grpcapi.Parts {
+	parts := grpcapi.Parts{
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
+	}
+	if a.control != nil {
+		parts.Repository = a.control
+	}
+	return parts
+}
+
+// parts gives the HTTP door what it needs. Interfaces stay nil where there is no sidecar,
+// and where callers may not load models.
 func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	parts := httpapi.Parts{
 		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
+	}
+	if a.control != nil {
+		parts.Repository = a.control
 	}
 	if a.sidecar == nil {
 		return parts
@@ -119,16 +160,67 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 
 // loader makes the loader of versions.
 func (a *App) loader() registry.Loader {
-	return registry.Loader{
-		Open: func(model []byte) (registry.Session, error) {
-			device, err := onnx.ParseDevice(a.config.Device)
-			if err != nil {
-				return nil, err
-			}
-			return a.runtime.Load(model, onnx.Options{IntraOpThreads: a.config.Threads(), Device: device, DeviceID: a.config.DeviceID})
+	loader := registry.Loader{
+		Open: a.open,
+		Batching: batch.Parts{
+			Scheduler: a.slots,
+			Bytes:     a.queued,
+			Buffers:   a.buffers,
 		},
-		Limits: pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText)},
-		Log:    a.log,
+		MaxRows:  a.config.MaxBatch,
+		MaxQueue: a.config.MaxQueue,
+		Observe:  a.metrics.Batches,
+		Limits:   pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText)},
+		Log:      a.log,
+	}
+	if a.cache != nil {
+		loader.CacheTTL = a.config.CacheTTL
+	}
+	return loader
+}
+
+// open makes a session.
+func (a *App) open(model []byte, settings triton.Settings) (registry.Session, error) {
+	device, err := onnx.ParseDevice(a.config.Device)
+	if err != nil {
+		return nil, err
+	}
+	return a.runtime.Load(model, runtimeOptions(settings.Runtime, onnx.Options{
+		IntraOpThreads: a.config.Threads(), Device: device, DeviceID: a.config.DeviceID,
+	}))
+}
+
+// runtimeOptions applies what config.pbtxt says about ONNX Runtime.
+func runtimeOptions(r triton.Runtime, o onnx.Options) onnx.Options {
+	o.IntraOpThreads = cmp.Or(r.IntraOpThreads, o.IntraOpThreads)
+	if r.Parallel {
+		o.Execution, o.InterOpThreads = onnx.ExecuteParallel, max(2, r.InterOpThreads)
+	}
+	o.Graph = map[triton.Optimization]onnx.GraphLevel{
+		triton.OptimizeBasic: onnx.GraphBasic, triton.OptimizeExtended: onnx.GraphExtended, triton.OptimizeNone: onnx.GraphNone,
+	}[r.Optimization] // any other level means all
+	o.MemArena, o.MemPattern = switchOf(r.MemArena), switchOf(r.MemPattern)
+	return o
+}
+
+// switchOf is a setting that a file may leave out.
+func switchOf(said *bool) onnx.Switch {
+	switch {
+	case said == nil:
+		return onnx.Auto
+	case *said:
+		return onnx.On
+	default:
+		return onnx.Off
+	}
+}
+
+// changed drops the answers of versions that are gone.
+func (a *App) changed(gone []string) {
+	for _, identity := range gone {
+		if a.cache != nil {
+			a.cache.Forget(identity)
+		}
 	}
 }
 

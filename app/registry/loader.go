@@ -3,19 +3,35 @@ package registry
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/pipeline"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/triton"
+	"github.com/onda-serving/onda/app/triton/configpb"
 )
 
 // Loader turns artifacts into versions that can answer.
 type Loader struct {
-	// Open makes a session of an ONNX model's bytes.
-	Open func(model []byte) (Session, error)
+	// Open makes a session of an ONNX model's bytes, with what config.pbtxt says about it.
+	Open func(model []byte, settings triton.Settings) (Session, error)
+	// Batching is what the versions' batchers share.
+	Batching batch.Parts
+	// MaxRows is the most rows of a run of a version that does not say; 1 keeps its
+	// requests apart.
+	MaxRows int
+	// MaxQueue is how many rows may wait for a version, in each lane.
+	MaxQueue int
+	// CacheTTL is how long answers are kept of a version that asks for it without saying how
+	// long; 0 where there is no cache.
+	CacheTTL time.Duration
+	// Observe makes the observer of a version's runs; nil if nobody wants to know.
+	Observe func(id scoring.ModelID) batch.Observer
 	// Limits for the pipelines.
 	Limits pipeline.Limits
 	// Log says what was loaded, and what could not be.
@@ -41,7 +57,7 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		v, err := l.Load(ctx, ref)
+		v, err := l.Load(ctx, ref, nil)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err() // it is us who stop, the version may be well
 		}
@@ -58,14 +74,19 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 	return nil
 }
 
-// Load reads, checks, loads and warms up one version.
-func (l Loader) Load(ctx context.Context, ref artifact.Ref) (*Version, error) {
+// Load reads, checks, loads and warms up one version. cfg stands in place of the model's
+// config.pbtxt, if it is not nil.
+func (l Loader) Load(ctx context.Context, ref artifact.Ref, cfg *configpb.ModelConfig) (*Version, error) {
 	start := time.Now()
-	a, err := artifact.Open(ref)
+	a, err := artifact.OpenWith(ref, cfg)
 	if err != nil {
 		return nil, err
 	}
-	session, err := l.Open(a.Model)
+	log := l.Log.With().Str("model", ref.Name).Int64("version", ref.Version).Logger()
+	for _, warning := range a.Warnings {
+		log.Warn().Str("warning", warning).Msg("a field of config.pbtxt does not apply")
+	}
+	session, err := l.Open(a.Model, a.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", ref, err)
 	}
@@ -74,18 +95,23 @@ func (l Loader) Load(ctx context.Context, ref artifact.Ref) (*Version, error) {
 		_ = session.Close() // the error that is returned says what matters
 		return nil, fmt.Errorf("load %s: %w", ref, err)
 	}
-	l.Log.Info().Str("model", ref.Name).Int64("version", ref.Version).Str("digest", v.ID.Digest).
-		Dur("took_ms", time.Since(start)).Int64("bytes", a.Size).Msg("model loaded")
+	log.Info().Str("digest", v.ID.Digest).Dur("took_ms", time.Since(start)).Int64("bytes", a.Size).Int("max_rows", v.MaxRows).Msg("model loaded")
 	return v, nil
 }
 
-// assemble adds the pipeline to a session and warms the version up.
+// assemble makes a version of a session: its pipeline, its warm-up, its batcher.
 func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Session) (*Version, error) {
+	session, err := a.Configure(session)
+	if err != nil {
+		return nil, err
+	}
 	v := &Version{
 		ID:       scoring.ModelID{Name: a.Name, Version: a.Version, Digest: a.Manifest.Digest},
 		Manifest: a.Manifest,
 		Size:     a.Size,
 		Session:  session,
+		Labels:   a.Labels,
+		Serial:   serial.Add(1),
 	}
 	if spec := a.Manifest.Pipeline; spec.Image != nil || spec.Text != nil {
 		p, err := pipeline.New(spec, session.Signature(), a.Files, l.Limits)
@@ -94,13 +120,40 @@ func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Sess
 		}
 		v.Pipeline = p
 	}
-	for _, rows := range a.Manifest.WarmUp {
-		if err := v.warmUp(ctx, rows); err != nil {
-			return nil, fmt.Errorf("warm up with %d rows: %w", rows, err)
-		}
+	plan := a.Plan()
+	if err := v.warmUpAll(ctx, a, plan); err != nil {
+		return nil, err
 	}
+	if err := l.addBatcher(ctx, v, plan); err != nil {
+		return nil, err
+	}
+	v.Config = triton.Complete(a.Config, a.Name, session.Signature(), v.MaxRows)
 	v.LoadedAt = time.Now()
 	return v, nil
+}
+
+// serial counts the versions that were loaded.
+var serial atomic.Uint64
+
+// warmUpAll runs what the files want run before the first caller comes.
+func (v *Version) warmUpAll(ctx context.Context, a *artifact.Artifact, plan artifact.Plan) error {
+	for _, rows := range plan.WarmUpRows {
+		if err := v.warmUp(ctx, rows); err != nil {
+			return fmt.Errorf("warm up with %d rows: %w", rows, err)
+		}
+	}
+	for _, w := range plan.WarmUp {
+		inputs, err := a.WarmUpInputs(w)
+		if err != nil {
+			return fmt.Errorf("warm-up %q: %w", w.Name, err)
+		}
+		for range w.Count {
+			if _, err := v.Session.Run(ctx, inputs, nil); err != nil {
+				return fmt.Errorf("warm-up %q: %w", w.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // warmUp runs the model once on zeros, so that the first caller does not pay for what

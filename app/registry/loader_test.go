@@ -18,6 +18,7 @@ import (
 	"github.com/onda-serving/onda/app/onnx/onnxtest"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/triton"
 )
 
 // place puts a version's files into a models folder. A manifest gets the digests of the
@@ -64,7 +65,7 @@ func TestLoadWarmsUpWithTheManifestsRows(t *testing.T) {
 		return nil, nil
 	}}
 	at := place(t, t.TempDir(), "m", 3, "warm_up: [1, 8]\n")
-	v, err := registry.Loader{Open: func([]byte) (registry.Session, error) { return fake, nil }}.Load(t.Context(), at)
+	v, err := registry.Loader{Open: func([]byte, triton.Settings) (registry.Session, error) { return fake, nil }}.Load(t.Context(), at, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +81,10 @@ func TestLoadPassesOnTheBytesThatWereChecked(t *testing.T) {
 	t.Parallel()
 	var got string
 	at := place(t, t.TempDir(), "m", 1, "")
-	_, err := registry.Loader{Open: func(model []byte) (registry.Session, error) {
+	_, err := registry.Loader{Open: func(model []byte, _ triton.Settings) (registry.Session, error) {
 		got = string(model)
 		return &onnxtest.Fake{}, nil
-	}}.Load(t.Context(), at)
+	}}.Load(t.Context(), at, nil)
 	if err != nil || got != "onnx of m@1" {
 		t.Errorf("opened %q (%v)", got, err)
 	}
@@ -107,7 +108,7 @@ func TestLoadThatFailsFreesTheSession(t *testing.T) {
 			t.Parallel()
 			fake := &onnxtest.Fake{Spec: twoInputs, RunFunc: tt.run}
 			at := place(t, t.TempDir(), "m", 1, tt.manifest)
-			_, err := registry.Loader{Open: func([]byte) (registry.Session, error) { return fake, nil }}.Load(t.Context(), at)
+			_, err := registry.Loader{Open: func([]byte, triton.Settings) (registry.Session, error) { return fake, nil }}.Load(t.Context(), at, nil)
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to begin with %q", err, tt.want)
 			}
@@ -125,7 +126,7 @@ func TestLoadAllServesWhatItCan(t *testing.T) {
 	place(t, models, "good", 2, "schema: again\n")
 	place(t, models, "refused", 1, "")
 	var log strings.Builder
-	loader := registry.Loader{Log: zerolog.New(&log), Open: func(model []byte) (registry.Session, error) {
+	loader := registry.Loader{Log: zerolog.New(&log), Open: func(model []byte, _ triton.Settings) (registry.Session, error) {
 		if strings.Contains(string(model), "refused") {
 			return nil, errors.New("not for this runtime")
 		}

@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/pipeline"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/statistics"
+	"github.com/onda-serving/onda/app/triton/configpb"
 )
 
 // State is where a version stands. The words are those of the V1 protocol.
@@ -36,6 +40,8 @@ const (
 type Session interface {
 	// Signature of the model.
 	Signature() scoring.Signature
+	// Check says whether Run would take inputs and outputs.
+	Check(inputs []scoring.Tensor, outputs []string) error
 	// Run computes outputs, by name; all of them if outputs is empty.
 	Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
 	// Close frees the model.
@@ -50,8 +56,21 @@ type Version struct {
 	Manifest artifact.Manifest
 	// Size of its files, in bytes.
 	Size int64
-	// Session runs it.
+	// Session is the loaded model.
 	Session Session
+	// Batcher runs requests on it.
+	Batcher *batch.Batcher
+	// MaxRows is the most rows of a run: see batch.Config.
+	MaxRows int
+	// Config is the version's configuration in Triton's form, complete.
+	Config *configpb.ModelConfig
+	// Statistics counts what becomes of its requests.
+	Statistics *statistics.Recorder
+	// CacheTTL is how long its answers are kept; 0 keeps none.
+	CacheTTL time.Duration
+	// Serial is another for each version that is loaded: two loads of the same files with
+	// another manifest or configuration answer differently.
+	Serial uint64
 	// Pipeline of the version; nil where its manifest has none.
 	Pipeline pipeline.Pipeline
 	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
@@ -92,6 +111,8 @@ type Registry struct {
 	// loaded is true when every version was tried.
 	loaded bool
 	closed bool
+	// retiring counts versions that were replaced and still answer who has a lease.
+	retiring sync.WaitGroup
 }
 
 // New makes an empty registry.
@@ -173,6 +194,16 @@ func (r *Registry) Use(ref scoring.ModelRef, fn func(*Version) error) error {
 	return fn(v)
 }
 
+// Retain leases a version that the caller has a lease of, for work that can outlast the
+// caller's. release ends it; it must be called exactly once.
+func (v *Version) Retain() (release func()) {
+	v.leases.Add(1)
+	return v.leases.Done
+}
+
+// Identity names the version among all that were ever loaded, for keys of what it answered.
+func (v *Version) Identity() string { return v.ID.Digest + "/" + strconv.FormatUint(v.Serial, 10) }
+
 // Check says whether [Registry.Use] would find a version that ref names, now. The error
 // is the one that Use would give.
 func (r *Registry) Check(ref scoring.ModelRef) error {
@@ -206,6 +237,10 @@ func (r *Registry) usableLocked(ref scoring.ModelRef) (*Version, error) {
 		return nil, scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
 	case s.State == Loading:
 		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
+	case s.State == Unloaded:
+		e := scoring.Errorf(scoring.Unavailable, "model %s was unloaded: POST /v2/repository/models/%s/load loads it again", s.Ref, s.Ref.Name)
+		e.Final = true
+		return nil, e
 	case s.State == Failed:
 		e := scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version).WithRetryAfter(failedRetry)
 		e.Final = true // an event that waits for it would only keep others waiting
@@ -222,7 +257,7 @@ const failedRetry = time.Minute
 func (r *Registry) findLocked(ref scoring.ModelRef) (*Status, error) {
 	versions, ok := r.models[ref.Name]
 	if !ok {
-		return nil, scoring.Errorf(scoring.NotFound, "model %q does not exist: GET /v1/models lists the models", ref.Name)
+		return nil, scoring.Errorf(scoring.NotFound, "Request for unknown model: '%s' is not found: GET /v1/models lists the models", ref.Name)
 	}
 	number := ref.Version
 	if number == 0 {
@@ -312,11 +347,11 @@ func (r *Registry) Close(ctx context.Context) error {
 	go func() {
 		var first error
 		for _, v := range loaded {
-			v.leases.Wait()
-			if err := v.Session.Close(); err != nil && first == nil {
-				first = fmt.Errorf("free %s: %w", v.ID, err)
+			if err := v.retire(); err != nil && first == nil {
+				first = err
 			}
 		}
+		r.retiring.Wait()
 		freed <- first
 	}()
 	select {

@@ -28,6 +28,8 @@ func newSession() *session { return &session{closed: make(chan struct{})} }
 
 func (s *session) Signature() scoring.Signature { return s.signature }
 
+func (s *session) Check([]scoring.Tensor, []string) error { return nil }
+
 func (s *session) Run(context.Context, []scoring.Tensor, []string) ([]scoring.Tensor, error) {
 	return nil, nil
 }
@@ -71,7 +73,7 @@ func TestUseFindsTheVersion(t *testing.T) {
 		{"failed version", scoring.ModelRef{Name: "m", Version: 3}, 0, "Unavailable: model m@3 could not be loaded: GET /v1/models/m/versions/3 or the server's log says why"},
 		{"version that is loading", scoring.ModelRef{Name: "m", Version: 4}, 0, "Unavailable: model m@4 is loading"},
 		{"model that is loading", scoring.ModelRef{Name: "new"}, 0, "Unavailable: model new@1 is loading"},
-		{"unknown model", scoring.ModelRef{Name: "x"}, 0, `NotFound: model "x" does not exist: GET /v1/models lists the models`},
+		{"unknown model", scoring.ModelRef{Name: "x"}, 0, `NotFound: Request for unknown model: 'x' is not found: GET /v1/models lists the models`},
 		{"unknown version", scoring.ModelRef{Name: "m", Version: 9}, 0, `NotFound: model "m" has no version 9: GET /v1/models/m lists its versions`},
 		{"unknown label", scoring.ModelRef{Name: "m", Label: "canary"}, 0, `NotFound: model "m" has no label "canary": GET /v1/models/m lists its labels`},
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -29,6 +28,7 @@ type Metrics struct {
 	phases    *prometheus.HistogramVec
 	events    *prometheus.CounterVec
 	panics    prometheus.Counter
+	batches   *batchMetrics
 }
 
 // NewMetrics makes and registers the metrics of one process.
@@ -57,6 +57,7 @@ func NewMetrics(version string) *Metrics {
 			Name: "onda_panics_total", Help: "Panics caught on the request path. Any is a defect.",
 		}),
 	}
+	m.batches = newBatchMetrics(m.registry)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
@@ -64,18 +65,6 @@ func NewMetrics(version string) *Metrics {
 	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.panics, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-// Gate exports the present numbers of the gate.
-func (m *Metrics) Gate(stats func() admit.Stats) {
-	gauge := func(name, help string, value func(admit.Stats) int) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
-			func() float64 { return float64(value(stats())) }))
-	}
-	gauge("onda_rows_in_flight", "Rows in flight.", func(s admit.Stats) int { return s.InFlight })
-	gauge("onda_rows_in_flight_limit", "Most rows in flight.", func(s admit.Stats) int { return s.Capacity })
-	gauge("onda_rows_queued", "Rows that wait.", func(s admit.Stats) int { return s.Queued })
-	gauge("onda_rows_queued_limit", "Most rows that may wait.", func(s admit.Stats) int { return s.Queue })
 }
 
 // Answered counts a request that a door answered. err is nil for success.

@@ -13,7 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/batch"
+	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/telemetry"
 )
@@ -48,6 +49,17 @@ func want(t *testing.T, m *telemetry.Metrics, series ...string) {
 	slices.Sort(got)
 	if !slices.Equal(got, series) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(series, "\n"))
+	}
+}
+
+// has looks for series among all there are.
+func has(t *testing.T, m *telemetry.Metrics, series ...string) {
+	t.Helper()
+	got := scrape(t, m)
+	for _, s := range series {
+		if !slices.Contains(got, s) {
+			t.Errorf("no %s in\n%s", s, strings.Join(got, "\n"))
+		}
 	}
 }
 
@@ -135,16 +147,43 @@ func TestPanicked(t *testing.T) {
 	want(t, m, "onda_panics_total 2")
 }
 
-// TestGate shows that the numbers are those of the scrape, not of the registration.
-func TestGate(t *testing.T) {
+// TestPresentNumbers shows that the numbers are those of the scrape, not of the registration.
+func TestPresentNumbers(t *testing.T) {
 	t.Parallel()
-	m := telemetry.NewMetrics("test")
-	stats := admit.Stats{}
-	m.Gate(func() admit.Stats { return stats })
-	stats = admit.Stats{InFlight: 1, Queued: 2, Capacity: 3, Queue: 4}
-	want(t, m, "onda_rows_in_flight 1", "onda_rows_in_flight_limit 3", "onda_rows_queued 2", "onda_rows_queued_limit 4")
-	stats.InFlight = 0
-	want(t, m, "onda_rows_in_flight 0", "onda_rows_in_flight_limit 3", "onda_rows_queued 2", "onda_rows_queued_limit 4")
+	m := telemetry.NewMetrics("v")
+	rows := 2
+	m.Flights(func() (int, int) { return 1, rows })
+	m.Slots(batch.NewScheduler(3))
+	m.Queues(func(yield func(string, int64, batch.Stats)) {
+		yield("m", 7, batch.Stats{Rows: [2]int{4, 5}, Limit: [2]int{8, 9}})
+	})
+	has(t, m, "onda_requests_in_flight 1", "onda_rows_in_flight 2", "onda_slots 3", "onda_slots_busy 0",
+		`onda_queue_rows{lane="interactive",model="m",version="7"} 4`, `onda_queue_rows{lane="bulk",model="m",version="7"} 5`,
+		`onda_queue_rows_limit{lane="bulk",model="m",version="7"} 9`)
+	rows = 0
+	has(t, m, "onda_rows_in_flight 0")
+}
+
+func TestRunsOfModels(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("v")
+	o := m.Batches(scoring.ModelID{Name: "m", Version: 7})
+	o.Ran(batch.Run{Rows: 3, Requests: 2, Padded: 4, Elements: 10, Infer: time.Millisecond})
+	o.Ran(batch.Run{Rows: 1, Requests: 1, Elements: 5, Infer: time.Millisecond})
+	o.Ran(batch.Run{Rows: 3, Requests: 2, Failed: true})
+	o.Misbatched("because")
+	has(t, m, `onda_batch_rows_sum{model="m",version="7"} 4`, `onda_batch_rows_count{model="m",version="7"} 2`,
+		`onda_runs_failed_total{model="m",version="7"} 1`, `onda_batch_padding_elements_total{model="m",version="7"} 4`,
+		`onda_batch_elements_total{model="m",version="7"} 10`, `onda_misbatched_total{model="m",version="7"} 1`)
+}
+
+func TestCacheNumbers(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("v")
+	m.Cache(func() cache.Stats {
+		return cache.Stats{Hits: 1, Shared: 2, Misses: 3, Evictions: 4, Bytes: 5, Limit: 6}
+	})
+	want(t, m, "onda_cache_hits_total 1", "onda_cache_shared_total 2", "onda_cache_misses_total 3", "onda_cache_evictions_total 4", "onda_cache_expired_total 0", "onda_cache_bytes 5", "onda_cache_bytes_limit 6")
 }
 
 // TestHandler looks at what is exported beside Onda's own series, and at the forms.

@@ -119,7 +119,7 @@ func badTypes(t *testing.T) []bad {
 		{name: "malformed", request: predictOf(imageModel, "image", picture), status: 415, text: `content type "image" is not supported: want ` + predictTypes},
 		{name: "missing", request: predictOf(imageModel, "", picture), status: 415, text: "the content type is missing: want " + predictTypes},
 		{name: "another charset", request: predictOf(faqModel, "text/plain; charset=latin1", []byte("x")), status: 415, text: `charset "latin1" is not supported: send UTF-8`},
-		{name: "compressed", request: compressed, status: 415, text: `content-encoding "gzip" is not supported: send the body uncompressed`},
+		{name: "compressed", request: compressed, status: 400, text: "the body is not valid gzip, as its content-encoding says: it is damaged, or has another encoding"},
 		{name: "no body as JSON", request: predictOf(imageModel, "application/json", []byte{}), status: 400, text: `the body is empty: send {"instances": [...]}`},
 		{name: "no body as a picture", request: predictOf(imageModel, "image/jpeg", []byte{}), status: 400, text: "the body is empty: send the picture's bytes"},
 		{name: "no body as text", request: predictOf(faqModel, "text/plain", []byte{}), status: 400, text: "the body is empty: send the text"},

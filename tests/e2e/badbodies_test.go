@@ -14,7 +14,7 @@ func badJSON(t *testing.T) []bad {
 	return []bad{
 		of("malformed", `{"instances": ["a",}`, "the body is not valid JSON: invalid character '}' looking for beginning of value at offset 20"),
 		of("cut off", `{"instances": ["a"`, "the body is not valid JSON: it ends before the value does"),
-		of("something after it", `{"instances": ["a"]} {}`, "the body is not valid: unexpected data after the JSON value at offset 20"),
+		of("something after it", `{"instances": ["a"]} {}`, "the body is not valid JSON: invalid character '{' after top-level value at offset 22"),
 		of("invalid UTF-8", "{\"instances\": [\"caf\xe9\"]}", "the body is not valid UTF-8 (byte 0xe9 at offset 19)"),
 		of("an array", `["a"]`, "the body is a JSON array: want an object"),
 		of("unknown key", `{"instances": ["a"], "top_k": 3}`, `the body: unknown key "top_k": want instances, parameters and id`),
@@ -98,11 +98,10 @@ func badTensors(t *testing.T) []bad {
 	images := func(name, datatype, shape, data, text string) bad {
 		return of(name, fmt.Sprintf(`{"inputs":[{"name":"images","datatype":%q,"shape":%s,"data":%s}]}`, datatype, shape, data), text)
 	}
-	binary := of("binary tensors", `{"inputs":[]}`, "the binary tensor extension is not offered: send tensors as JSON (the server's metadata lists its extensions)")
-	binary.status, binary.header = 501, map[string]string{"Inference-Header-Content-Length": "10"}
-	classification := of("classification", `{"inputs":[{"name":"images","datatype":"FP32","shape":[0],"data":[]}],"outputs":[{"name":"probabilities","parameters":{"classification":3}}]}`,
-		`output "probabilities": classification is not offered: ask for the tensor, or use :predict`)
-	classification.status = 501
+	binary := of("binary tensors", `{"inputs":[]}`, "the JSON part of the body is not valid JSON: it ends before the value does")
+	binary.header = map[string]string{"Inference-Header-Content-Length": "10"}
+	classification := of("classification", `{"inputs":[{"name":"images","datatype":"FP32","shape":[0],"data":[]}],"outputs":[{"name":"probabilities","parameters":{"classification":"3"}}]}`,
+		`parameter classification of an output: want a whole number of classes, 0 or more`)
 	right := `{"name":"images","datatype":"FP32","shape":[1,3,224,224],"data":[` + strings.Repeat("0,", 3*224*224-1) + `0]}`
 	return []bad{
 		images("wrong shape", "FP32", "[1,3,2,2]", "[0,0,0,0,0,0,0,0,0,0,0,0]", `input "images": shape [1,3,2,2]: want [-1,3,224,224]`),

@@ -25,7 +25,7 @@ func badNames(t *testing.T) []bad {
 	const (
 		nothing = `: want /v1/models/MODEL:predict, /v2/models/MODEL/infer or another path of README.md`
 		letters = `: use letters, digits, '.', '_' and '-', a letter or digit first`
-		unknown = `model "none" does not exist: GET /v1/models lists the models`
+		unknown = `Request for unknown model: 'none' is not found: GET /v1/models lists the models`
 	)
 	return []bad{
 		of("unknown model", "/v1/models/none:predict", 404, unknown),

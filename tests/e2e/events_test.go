@@ -153,7 +153,7 @@ func (e *exchange) refused(t *testing.T) {
 		attributes map[string]any
 		code, text string
 	}{
-		"unknown model":   {map[string]any{"subject": "none", "data": ask}, "NotFound", `model "none" does not exist: GET /v1/models lists the models`},
+		"unknown model":   {map[string]any{"subject": "none", "data": ask}, "NotFound", `Request for unknown model: 'none' is not found: GET /v1/models lists the models`},
 		"unknown version": {map[string]any{"subject": imageModel + "/versions/99", "data": ask}, "NotFound", `model "image-classification" has no version 99: GET /v1/models/image-classification lists its versions`},
 		"bad subject":     {map[string]any{"subject": imageModel + "/99", "data": ask}, "Invalid", `subject: model reference "image-classification/99": want "model", "model/versions/N" or "model/labels/L"`},
 		"no subject":      {map[string]any{"data": ask}, "Invalid", `the event has no subject: want "MODEL", "MODEL/versions/N" or "MODEL/labels/L"`},

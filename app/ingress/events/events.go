@@ -160,6 +160,7 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 // run asks the scorer and encodes its answer.
 func (c *Consumer) run(ctx context.Context, req request) (model scoring.ModelID, data []byte, err error) {
 	if req.infer != nil {
+		req.infer.Schedule.Lane = scoring.Bulk // nobody waits for an event's answer in person
 		resp, err := c.scorer.Infer(ctx, req.infer)
 		if err != nil {
 			return model, nil, err
@@ -167,6 +168,7 @@ func (c *Consumer) run(ctx context.Context, req request) (model scoring.ModelID,
 		data, err = wire.EncodeInfer(resp)
 		return resp.Model, data, err
 	}
+	req.predict.Schedule.Lane = scoring.Bulk
 	resp, err := c.scorer.Predict(ctx, req.predict)
 	if err != nil {
 		return model, nil, err

@@ -166,7 +166,7 @@ func TestMalformedEvents(t *testing.T) {
 		{"too many instances", event(`, "data": {"instances": ["a", "b", "c", "d", "e"]}`), scoring.TooLarge, "data: 5 instances in one request: at most 4 are allowed; split the request"},
 		{"instances and inputs", event(`, "data": {"instances": ["a"], "inputs": []}`), scoring.Invalid, `data: "instances" and "inputs" exclude each other: send "instances" alone`},
 		{"wrong tensor", event(`, "data": {"inputs": [{"name": "x"}]}`), scoring.Invalid, `data: input "x" has no "shape"`},
-		{"binary tensors", event(`, "data": {"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "parameters": {"binary_data_size": 1}}]}`), scoring.Unimplemented, `data: input "x": the binary tensor extension is not offered: send "data"`},
+		{"binary tensors", event(`, "data": {"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "parameters": {"binary_data_size": 1}}]}`), scoring.Invalid, `data: input "x" has binary_data_size, and the request has no binary data: send it behind the JSON, and the length of the JSON in the header Inference-Header-Content-Length`},
 		{"wrong expiration", event(`, "expiration": "soon"`, predictData), scoring.Invalid, "expiration: want a time as RFC 3339 has it"},
 	}
 	for _, test := range tests {
@@ -303,7 +303,7 @@ func TestResultWithoutAJSONForm(t *testing.T) {
 	d := newDoor()
 	data := `, "data": {"inputs": [{"name": "x", "shape": [0], "datatype": "FP16", "data": []}, {"name": "s", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}`
 	d.handler = d.with(mangler{&d.scorer})
-	d.refused(t, d.deliver(t, event(data)), scoring.Unimplemented, `output "s" holds bytes that are no text: JSON cannot carry them`)
+	d.refused(t, d.deliver(t, event(data)), scoring.Unimplemented, `output "s": value 0 holds bytes that are no text, which have no JSON form: ask for binary data, with the output parameter "binary_data": true or the request parameter "binary_data_output": true`)
 }
 
 func TestBudget(t *testing.T) {

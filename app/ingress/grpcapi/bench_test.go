@@ -19,7 +19,7 @@ func picture() (raw, typed *inferencepb.ModelInferRequest) {
 		values[i] = float32(i%255) / 255
 	}
 	typed = request(&input{Name: "x", Datatype: "FP32", Shape: shape, Contents: &contents{Fp32Contents: values}})
-	decoded, _, err := decodeInfer(typed)
+	decoded, _, err := decodeInfer(typed, false)
 	if err != nil {
 		panic(err)
 	}
@@ -42,10 +42,10 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var message inferencepb.ModelInferRequest
-				if err := unmarshalInfer(data, &message); err != nil {
+				if err := unmarshal(data, &message); err != nil {
 					b.Fatal(err)
 				}
-				if _, _, err := decodeInfer(&message); err != nil {
+				if _, _, err := decodeInfer(&message, false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -37,9 +37,9 @@ func TestToken(t *testing.T) {
 			wantStatus(t, err, c.code)
 			_, err = f.client.ServerLive(ctx, &inferencepb.ServerLiveRequest{})
 			wantStatus(t, err, c.code)
-			err = f.conn.Invoke(ctx, "/inference.GRPCInferenceService/ModelConfig", &inferencepb.ServerLiveRequest{}, &inferencepb.ServerLiveResponse{})
+			err = f.conn.Invoke(ctx, "/inference.GRPCInferenceService/ModelTrain", &inferencepb.ServerLiveRequest{}, &inferencepb.ServerLiveResponse{})
 			if c.code == codes.OK {
-				wantStatus(t, err, codes.Unimplemented, "ModelConfig")
+				wantStatus(t, err, codes.Unimplemented, "ModelTrain")
 			} else {
 				wantStatus(t, err, c.code, "dapr-api-token")
 			}
@@ -170,7 +170,7 @@ func TestShutdownWaits(t *testing.T) {
 	}()
 	<-entered
 	stopped := make(chan error, 1)
-	go func() { stopped <- f.http.Shutdown(t.Context()) }()
+	go func() { stopped <- f.door.Shutdown(t.Context()) }()
 	select {
 	case err := <-stopped:
 		t.Fatalf("Shutdown returned while a call was in flight: %v", err)

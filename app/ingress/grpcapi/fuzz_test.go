@@ -22,19 +22,20 @@ func FuzzModelInfer(f *testing.F) {
 	}
 	seed(f, withParams(params{"timeout": {ParameterChoice: &inferencepb.InferParameter_Uint64Param{Uint64Param: 1 << 63}}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		samePlain(t, data)
 		var message inferencepb.ModelInferRequest
-		if unmarshalInfer(data, &message) != nil {
+		if unmarshal(data, &message) != nil {
 			return
 		}
-		req, timeout, err := decodeInfer(&message)
+		req, options, err := decodeInfer(&message, true)
 		if err != nil {
 			if code := scoring.CodeOf(err); code != scoring.Invalid && code != scoring.Unimplemented {
 				t.Fatalf("got %v, want a failure of the caller", err)
 			}
 			return
 		}
-		if timeout < 0 {
-			t.Fatalf("timeout %v", timeout)
+		if options.timeout < 0 {
+			t.Fatalf("timeout %v", options.timeout)
 		}
 		for i := range req.Inputs {
 			agrees(t, &req.Inputs[i])

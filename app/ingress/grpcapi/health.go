@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
@@ -29,34 +30,45 @@ func (h health) Check(_ context.Context, req *healthpb.HealthCheckRequest) (*hea
 	return &healthpb.HealthCheckResponse{Status: h.state(true)}, nil
 }
 
-// Watch says so now and whenever it changes. Once the app drains it ends, with the code
-// that tells clients to connect anew: the listener waits for every call before it closes,
-// and a watch has no end of its own.
-func (h health) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {
-	// The watch must not hold the caller's message, which is not booked any more.
+// watch says so now and whenever it changes. Once the app drains it ends, with the code
+// that tells clients to connect anew: the server waits for every call before it stops, and
+// a watch has no end of its own.
+func (s *Server) watch(c *call, srv any, stream grpc.ServerStream) error {
+	var req healthpb.HealthCheckRequest
+	e, err := s.only(c, stream, &req)
+	if err != nil {
+		return err
+	}
+	// The watch goes on for as long as its caller likes, and must not hold the message.
 	known := knownService(req.GetService())
+	c.free(e.held())
+	h := srv.(health)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	sent := healthpb.HealthCheckResponse_UNKNOWN
 	for {
 		// Asked before the state: whoever learns that the app drains must not miss that it
 		// does not serve any more.
-		draining := h.s.parts.Draining()
+		draining := s.parts.Draining()
 		if state := h.state(known); state != sent {
-			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
+			if err := c.send(stream, &healthpb.HealthCheckResponse{Status: state}); err != nil {
 				return err
 			}
 			sent = state
 		}
 		if draining {
-			return scoring.Errorf(scoring.Unavailable, "the server is shutting down")
+			return shuttingDown()
 		}
 		select {
 		case <-tick.C:
-		case <-stream.Context().Done():
-			return stream.Context().Err()
+		case <-c.Done():
+			return c.Err()
 		}
 	}
+}
+
+func shuttingDown() error {
+	return scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
 }
 
 // state is what both calls report. A watch may name a service that does not exist yet.

@@ -2,13 +2,13 @@ package grpcapi
 
 import (
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
+	"github.com/onda-serving/onda/app/wire"
 )
 
 func TestHealthCheck(t *testing.T) {
@@ -62,34 +62,11 @@ func TestHealthWatch(t *testing.T) {
 	want(healthpb.HealthCheckResponse_NOT_SERVING)
 	_, err = stream.Recv()
 	wantStatus(t, err, codes.Unavailable, "shutting down")
-	if err := f.http.Shutdown(t.Context()); err != nil {
+	if err := f.door.Shutdown(t.Context()); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
 	if f.observer.answers != nil {
 		t.Errorf("observer heard %v of a watch", f.observer.answers)
-	}
-}
-
-// TestHealthWatchOutlivesTheListener: the time-out that a listener has for answers does
-// not end a watch, and does end other calls.
-func TestHealthWatchOutlivesTheListener(t *testing.T) {
-	t.Parallel()
-	const writeTimeout = 200 * time.Millisecond
-	ended, entered := make(chan error, 1), make(chan time.Duration, 1)
-	f := openWithin(t, writeTimeout, wait(ended, entered))
-	stream, err := healthpb.NewHealthClient(f.conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.client.ModelInfer(t.Context(), floats()); err == nil {
-		t.Error("a call outlived the listener's time-out: this test shows nothing")
-	}
-	f.models.unready.Store(true)
-	if resp, err := stream.Recv(); err != nil || resp.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("after the time-out: got %v, %v, want NOT_SERVING", resp.GetStatus(), err)
 	}
 }
 
@@ -155,7 +132,7 @@ func TestMetadata(t *testing.T) {
 	t.Parallel()
 	f := open(t, echo)
 	server, err := f.client.ServerMetadata(t.Context(), &inferencepb.ServerMetadataRequest{})
-	if want := (&inferencepb.ServerMetadataResponse{Name: "onda", Version: "1.2.3"}); err != nil || !proto.Equal(server, want) {
+	if want := (&inferencepb.ServerMetadataResponse{Name: "onda", Version: "1.2.3", Extensions: wire.Extensions}); err != nil || !proto.Equal(server, want) {
 		t.Errorf("server: got %v, %v, want %v", server, err, want)
 	}
 	model, err := f.client.ModelMetadata(t.Context(), &inferencepb.ModelMetadataRequest{Name: "iris"})
@@ -172,7 +149,7 @@ func TestMetadata(t *testing.T) {
 	for _, c := range []struct {
 		name, version string
 		code          codes.Code
-	}{{"iris", "2", codes.Unavailable}, {"iris", "3", codes.NotFound}, {"rose", "", codes.NotFound}, {"iris", "x", codes.InvalidArgument}} {
+	}{{"iris", "2", codes.Unavailable}, {"iris", "3", codes.NotFound}, {"rose", "", codes.NotFound}, {"iris", "x", codes.NotFound}, {"iris", "0", codes.InvalidArgument}} {
 		_, err := f.client.ModelMetadata(t.Context(), &inferencepb.ModelMetadataRequest{Name: c.name, Version: c.version})
 		wantStatus(t, err, c.code)
 	}

@@ -2,127 +2,117 @@ package grpcapi
 
 import (
 	"context"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// ModelInfer runs a model on tensors: decode, budget, run, encode.
-func (v service) ModelInfer(ctx context.Context, in *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
-	req, timeout, err := decodeInfer(in)
-	if err != nil {
-		return nil, err
+// inferOne answers ModelInfer.
+func (s *Server) inferOne(c *call, _ any, stream grpc.ServerStream) error {
+	ctx, cancel := c.bounded(stream.Context())
+	defer cancel()
+	var m inferMessage
+	if _, err := s.only(c, stream, &m); err != nil {
+		return err
 	}
-	if timeout > 0 {
+	resp, err := s.infer(ctx, c, &m, c.start)
+	if err != nil {
+		return err
+	}
+	return c.send(stream, &inferAnswer{resp: resp, raw: m.raw})
+}
+
+// infer answers a request that came alone or as one of a stream, and began to arrive at
+// start: budget, run.
+func (s *Server) infer(ctx context.Context, c *call, m *inferMessage, start time.Time) (*scoring.InferResponse, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	if c.lane != "" && !m.options.hasLane {
+		var err error
+		if m.req.Schedule.Lane, err = scoring.ParseLane(c.lane); err != nil {
+			return nil, scoring.Errorf(scoring.Invalid, "metadata %s: %s", laneKey, scoring.AsError(err).Message)
+		}
+	}
+	if m.options.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, m.options.timeout)
 		defer cancel()
 	}
-	decoded := time.Since(callOf(ctx).start)
-	resp, err := v.s.parts.Scorer.Infer(ctx, &req)
+	decoded := time.Since(start)
+	resp, err := s.parts.Scorer.Infer(ctx, &m.req)
 	if err != nil {
 		return nil, err
 	}
 	resp.Timing.Decode = decoded
-	return encodeInfer(resp, len(in.GetRawInputContents()) > 0), nil
+	return resp, nil
 }
 
-// decodeInfer reads a request. timeout is the budget of its parameters; 0 for none.
-func decodeInfer(in *inferencepb.ModelInferRequest) (req scoring.InferRequest, timeout time.Duration, err error) {
-	if req.Model, err = reference(in.GetModelName(), in.GetModelVersion()); err != nil {
-		return req, 0, err
-	}
-	if req.ID, err = requestID(in.GetId()); err != nil {
-		return req, 0, err
-	}
-	if timeout, err = decodeTimeout(in.GetParameters()["timeout"]); err != nil {
-		return req, 0, err
-	}
-	for _, output := range in.GetOutputs() {
-		if err := checkOutput(output); err != nil {
-			return req, 0, err
-		}
-		req.Outputs = append(req.Outputs, scoring.Output{Name: output.GetName()})
-	}
-	req.Inputs, err = decodeInputs(in)
-	return req, timeout, err
+// inferMessage is a request for a run on tensors, read from its message.
+type inferMessage struct {
+	// streamed says that it is one of a stream.
+	streamed bool
+
+	req     scoring.InferRequest
+	options inferOptions
+	// raw says that its tensors were raw, and so is the answer.
+	raw bool
+	// id is that of the request, whatever is wrong with it.
+	id string
+	// err says what is wrong with a request that could be read.
+	err error
 }
 
-// requestID bounds the id, which the answer repeats.
-func requestID(id string) (string, error) {
-	const most = 256
-	if len(id) > most {
-		return "", scoring.Errorf(scoring.Invalid, "the request's id is %d bytes long: at most %d are allowed", len(id), most)
+// decode reads the message. The error is for one that cannot be read at all.
+func (m *inferMessage) decode(data []byte) error {
+	if m.plain(data) {
+		return nil
 	}
-	return id, nil
-}
-
-// decodeTimeout reads the protocol's timeout, in microseconds; 0 means none.
-func decodeTimeout(parameter *inferencepb.InferParameter) (time.Duration, error) {
-	const most = uint64(24 * time.Hour / time.Microsecond)
-	micros := uint64(0)
-	switch value := parameter.GetParameterChoice().(type) {
-	case nil:
-	case *inferencepb.InferParameter_Int64Param:
-		if value.Int64Param < 0 {
-			return 0, scoring.Errorf(scoring.Invalid, "parameter timeout is %d: want a whole number of microseconds, 0 or more", value.Int64Param)
-		}
-		micros = uint64(value.Int64Param)
-	case *inferencepb.InferParameter_Uint64Param:
-		micros = value.Uint64Param
-	default:
-		return 0, scoring.Errorf(scoring.Invalid, "parameter timeout: want a whole number of microseconds, as int64_param or uint64_param")
+	in := new(inferencepb.ModelInferRequest)
+	if err := unmarshal(data, in); err != nil {
+		return err
 	}
-	return time.Duration(min(micros, most)) * time.Microsecond, nil
-}
-
-// checkOutput refuses what would change the form of an output and is not offered: to
-// pass it over would be a wrong answer.
-func checkOutput(output *inferencepb.ModelInferRequest_InferRequestedOutputTensor) error {
-	if _, ok := output.GetParameters()["classification"]; ok {
-		return scoring.Errorf(scoring.Unimplemented, "output %q: classification is not offered: ask for the tensor, or use :predict over HTTP", clip(output.GetName()))
+	m.raw, m.id = len(in.GetRawInputContents()) > 0, in.GetId()
+	if len(m.id) > maxID {
+		m.id = clip(m.id)
 	}
-	return checkSharedMemory("output", output.GetName(), output.GetParameters())
-}
-
-// checkSharedMemory refuses tensors that are not in the message.
-func checkSharedMemory(kind, name string, parameters map[string]*inferencepb.InferParameter) error {
-	for parameter := range parameters {
-		if strings.HasPrefix(parameter, "shared_memory_") {
-			return scoring.Errorf(scoring.Unimplemented, "%s %q: shared memory is not offered: tensors travel in the message", kind, clip(name))
-		}
-	}
+	m.req, m.options, m.err = decodeInfer(in, m.streamed)
 	return nil
 }
 
-// encodeInfer makes the answer. It is raw where the request was, and typed otherwise;
-// yet one output of FP16 or BF16 makes it raw in any case, because those have no typed
-// contents and one message cannot mix the two forms.
-func encodeInfer(resp *scoring.InferResponse, raw bool) *inferencepb.ModelInferResponse {
-	raw = raw || slices.ContainsFunc(resp.Outputs, func(t scoring.Tensor) bool {
-		return t.Datatype == scoring.FP16 || t.Datatype == scoring.BF16
-	})
-	out := &inferencepb.ModelInferResponse{
-		ModelName:    resp.Model.Name,
-		ModelVersion: strconv.FormatInt(resp.Model.Version, 10),
-		Id:           resp.ID,
-		Parameters: map[string]*inferencepb.InferParameter{
-			"digest": {ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: resp.Model.Digest}},
-		},
+// decodeInfer reads a request. streamed says that it came as one of a stream.
+func decodeInfer(in *inferencepb.ModelInferRequest, streamed bool) (req scoring.InferRequest, options inferOptions, err error) {
+	if req.Model, err = reference(in.GetModelName(), in.GetModelVersion()); err != nil {
+		return req, options, err
 	}
-	for i := range resp.Outputs {
-		t := &resp.Outputs[i]
-		tensor := &inferencepb.ModelInferResponse_InferOutputTensor{Name: t.Name, Datatype: t.Datatype.String(), Shape: t.Shape}
-		if raw {
-			out.RawOutputContents = append(out.RawOutputContents, encodeRaw(t))
-		} else {
-			tensor.Contents = encodeTyped(t)
+	if req.ID, err = requestID(in.GetId()); err != nil {
+		return req, options, err
+	}
+	for name, parameter := range in.GetParameters() {
+		if err := options.parameter(&req, name, parameter, streamed); err != nil {
+			return req, options, err
 		}
-		out.Outputs = append(out.Outputs, tensor)
 	}
-	return out
+	for _, output := range in.GetOutputs() {
+		wanted, err := decodeOutput(output)
+		if err != nil {
+			return req, options, err
+		}
+		req.Outputs = append(req.Outputs, wanted)
+	}
+	req.Inputs, err = decodeInputs(in)
+	return req, options, err
+}
+
+// maxID bounds the id of a request, which the answer repeats.
+const maxID = 256
+
+func requestID(id string) (string, error) {
+	if len(id) > maxID {
+		return "", scoring.Errorf(scoring.Invalid, "the request's id is %d bytes long: at most %d are allowed", len(id), maxID)
+	}
+	return id, nil
 }

@@ -101,12 +101,12 @@ func TestFormsAgree(t *testing.T) {
 	for _, form := range forms {
 		t.Run(form.datatype, func(t *testing.T) {
 			t.Parallel()
-			fromRaw, _, err := decodeInfer(request(&input{Name: "x", Datatype: form.datatype, Shape: []int64{2}}, form.raw))
+			fromRaw, _, err := decodeInfer(request(&input{Name: "x", Datatype: form.datatype, Shape: []int64{2}}, form.raw), false)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if form.typed != nil {
-				typed, _, err := decodeInfer(request(&input{Name: "x", Datatype: form.datatype, Shape: []int64{2}, Contents: form.typed}))
+				typed, _, err := decodeInfer(request(&input{Name: "x", Datatype: form.datatype, Shape: []int64{2}, Contents: form.typed}), false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,7 +195,7 @@ func TestInferShapes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			req, _, err := decodeInfer(request(c.in, c.raw...))
+			req, _, err := decodeInfer(request(c.in, c.raw...), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,8 @@ func TestInferRefuses(t *testing.T) {
 		parts []string
 	}{
 		{"no model", &inferencepb.ModelInferRequest{}, codes.InvalidArgument, []string{"model name is empty"}},
-		{"bad version", &inferencepb.ModelInferRequest{ModelName: "iris", ModelVersion: "live"}, codes.InvalidArgument, []string{`"live"`, "positive whole number"}},
+		{"bad version", &inferencepb.ModelInferRequest{ModelName: "iris", ModelVersion: "1x"}, codes.InvalidArgument, []string{`"1x"`, "positive whole number"}},
+		{"bad label", &inferencepb.ModelInferRequest{ModelName: "iris", ModelVersion: "a/b"}, codes.InvalidArgument, []string{`label "a/b"`}},
 		{"long id", &inferencepb.ModelInferRequest{ModelName: "iris", Id: strings.Repeat("a", 257)}, codes.InvalidArgument, []string{"257", "256"}},
 		{"no inputs", &inferencepb.ModelInferRequest{ModelName: "iris"}, codes.InvalidArgument, []string{`"inputs" is empty`}},
 		{"no name", request(&input{Datatype: "FP32"}), codes.InvalidArgument, []string{"name"}},
@@ -244,9 +245,18 @@ func TestInferRefuses(t *testing.T) {
 		{"raw BYTES without length", request(&input{Name: "x", Datatype: "BYTES", Shape: []int64{2}}, []byte{0, 0, 0, 0, 1, 0}), codes.InvalidArgument, []string{"2 bytes are left after value 1"}},
 		{"raw BYTES too many", request(&input{Name: "x", Datatype: "BYTES", Shape: []int64{1}}, make([]byte, 8)), codes.InvalidArgument, []string{"more values than the 1"}},
 		{"raw BYTES too few", request(&input{Name: "x", Datatype: "BYTES", Shape: []int64{2}}, make([]byte, 4)), codes.InvalidArgument, []string{`"x" has 1 values`, "wants 2"}},
-		{"negative timeout", withParams(params{"timeout": {ParameterChoice: &inferencepb.InferParameter_Int64Param{Int64Param: -1}}}), codes.InvalidArgument, []string{"timeout is -1", "microseconds"}},
+		{"negative timeout", withParams(params{"timeout": {ParameterChoice: &inferencepb.InferParameter_Int64Param{Int64Param: -1}}}), codes.InvalidArgument, []string{"timeout", "microseconds", "-1"}},
 		{"timeout as text", withParams(params{"timeout": {ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: "1"}}}), codes.InvalidArgument, []string{"timeout", "int64_param or uint64_param"}},
-		{"classification", &inferencepb.ModelInferRequest{ModelName: "iris", Outputs: []*output{{Name: "y", Parameters: params{"classification": {}}}}}, codes.Unimplemented, []string{`"y"`, "classification"}},
+		{"classification as text", &inferencepb.ModelInferRequest{ModelName: "iris", Outputs: []*output{{Name: "y", Parameters: params{"classification": textParam("3")}}}}, codes.InvalidArgument, []string{"classification", "whole number"}},
+		{"negative classification", &inferencepb.ModelInferRequest{ModelName: "iris", Outputs: []*output{{Name: "y", Parameters: params{"classification": intParam(-1)}}}}, codes.InvalidArgument, []string{"classification", "-1"}},
+		{"negative priority", withParams(params{"priority": intParam(-1)}), codes.InvalidArgument, []string{"priority", "0 or more", "-1"}},
+		{"priority as text", withParams(params{"priority": textParam("1")}), codes.InvalidArgument, []string{"priority", "whole number"}},
+		{"lane as number", withParams(params{"lane": intParam(1)}), codes.InvalidArgument, []string{"lane", "interactive or bulk"}},
+		{"unknown lane", withParams(params{"lane": textParam("slow")}), codes.InvalidArgument, []string{`lane "slow"`, "interactive or bulk"}},
+		{"sequence by number", withParams(params{"sequence_id": intParam(7)}), codes.Unimplemented, []string{"sequences are not offered"}},
+		{"sequence by name", withParams(params{"sequence_id": textParam("a")}), codes.Unimplemented, []string{"sequences are not offered"}},
+		{"reserved name", withParams(params{"triton_final_response": markFinal()}), codes.InvalidArgument, []string{"triton_", "reserved"}},
+		{"parameter of streams", withParams(params{"triton_enable_empty_final_response": markFinal()}), codes.InvalidArgument, []string{"ModelStreamInfer"}},
 		{"output in shared memory", &inferencepb.ModelInferRequest{ModelName: "iris", Outputs: []*output{{Name: "y", Parameters: params{"shared_memory_region": {}}}}}, codes.Unimplemented, []string{`output "y"`, "shared memory"}},
 		{"input in shared memory", request(&input{Name: "x", Parameters: params{"shared_memory_region": {}}}), codes.Unimplemented, []string{`input "x"`, "shared memory"}},
 	} {
@@ -255,6 +265,18 @@ func TestInferRefuses(t *testing.T) {
 			wantStatus(t, err, c.code, c.parts...)
 		})
 	}
+}
+
+func intParam(n int64) *inferencepb.InferParameter {
+	return &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_Int64Param{Int64Param: n}}
+}
+
+func uintParam(n uint64) *inferencepb.InferParameter {
+	return &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_Uint64Param{Uint64Param: n}}
+}
+
+func textParam(s string) *inferencepb.InferParameter {
+	return &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: s}}
 }
 
 func withParams(p params) *inferencepb.ModelInferRequest {
@@ -278,8 +300,9 @@ func TestInferTimeoutParameter(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if got, err := decodeTimeout(c.parameter); err != nil || got != c.want {
-				t.Errorf("got %v, %v, want %v", got, err, c.want)
+			_, options, err := decodeInfer(withParams(params{"timeout": c.parameter}), false)
+			if err != nil || options.timeout != c.want {
+				t.Errorf("got %v, %v, want %v", options.timeout, err, c.want)
 			}
 		})
 	}

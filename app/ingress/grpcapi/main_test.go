@@ -3,7 +3,6 @@ package grpcapi
 import (
 	"context"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +21,7 @@ import (
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/triton/configpb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,6 +51,13 @@ func (m *models) Status(ref scoring.ModelRef) (registry.Status, error) {
 		return registry.Status{}, err
 	}
 	number := max(ref.Version, 1)
+	if ref.Label != "" {
+		labelled, ok := model.Labels[ref.Label]
+		if !ok {
+			return registry.Status{}, scoring.Errorf(scoring.NotFound, "model %q has no label %q", ref.Name, ref.Label)
+		}
+		number = labelled
+	}
 	if number > int64(len(model.Versions)) {
 		return registry.Status{}, scoring.Errorf(scoring.NotFound, "model %q has no version %d", ref.Name, ref.Version)
 	}
@@ -61,10 +68,30 @@ func (m *models) Model(name string) (registry.Model, error) {
 	if name != "iris" {
 		return registry.Model{}, scoring.Errorf(scoring.NotFound, "model %q does not exist", name)
 	}
-	return registry.Model{Name: name, Labels: map[string]int64{scoring.LabelLive: 1}, Versions: []registry.Status{
-		{Ref: artifact.Ref{Name: name, Version: 1}, State: registry.Available, Version: &registry.Version{Session: session{}}},
+	return registry.Model{Name: name, Labels: map[string]int64{scoring.LabelLive: 1, "canary": 2}, Versions: []registry.Status{
+		{Ref: artifact.Ref{Name: name, Version: 1}, State: registry.Available, Version: &registry.Version{Session: session{}, Config: &configpb.ModelConfig{Name: name, MaxBatchSize: 8}}},
 		{Ref: artifact.Ref{Name: name, Version: 2}, State: registry.Loading},
 	}}, nil
+}
+
+func (m *models) Models() []registry.Model {
+	iris, _ := m.Model("iris")
+	return []registry.Model{iris, {Name: "rose", Versions: []registry.Status{
+		{Ref: artifact.Ref{Name: "rose", Version: 1}, State: registry.Failed, Reason: "no such file"},
+		{Ref: artifact.Ref{Name: "rose", Version: 2}, State: registry.Unloaded},
+	}}}
+}
+
+func (*models) Statistics(ref scoring.ModelRef) (scoring.Statistics, error) {
+	total := func(n uint64) scoring.Total {
+		return scoring.Total{Count: n, Time: time.Duration(n) * time.Microsecond}
+	}
+	return scoring.Statistics{
+		Model: scoring.ModelID{Name: ref.Name, Version: ref.Version}, LastInference: time.UnixMilli(1_700_000_000_123),
+		Inferences: 12, Executions: 3, Success: total(1), Fail: total(2), Queue: total(3), Input: total(4), Infer: total(5), Output: total(6),
+		CacheHit: total(7), CacheMiss: total(8), Bytes: 9,
+		Batches: []scoring.BatchStatistics{{Rows: 4, Input: total(10), Infer: total(11), Output: total(12)}},
+	}, nil
 }
 
 // session has a signature and nothing else.
@@ -88,9 +115,14 @@ type observer struct {
 	mu      sync.Mutex
 	answers []answer
 	panics  int
+	// deaf is true for benchmarks.
+	deaf bool
 }
 
 func (o *observer) Answered(door, operation string, err error, _ time.Duration) {
+	if o.deaf {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.answers = append(o.answers, answer{door, operation, scoring.CodeOf(err)})
@@ -129,48 +161,41 @@ type fixture struct {
 	observer *observer
 	draining *atomic.Bool
 	log      *buffer
-	http     *http.Server
+	door     *Server
 	bodies   *admit.Bytes
-	// calls counts the calls that have begun.
-	calls atomic.Int64
 }
 
 // open starts a door.
 func open(t testing.TB, infer scorer, change ...func(*Config)) *fixture {
 	t.Helper()
-	return openWithin(t, 0, infer, change...)
+	return openWith(t, infer, func(*Parts) {}, change...)
 }
 
-// openWithin starts a door behind a listener that has a time-out for answers.
-func openWithin(t testing.TB, writeTimeout time.Duration, infer scorer, change ...func(*Config)) *fixture {
+// openWith starts a door of other parts than usual.
+func openWith(t testing.TB, infer scorer, replace func(*Parts), change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{models: &models{}, observer: &observer{}, draining: &atomic.Bool{}, log: &buffer{}}
 	config := Config{ServerName: "onda", ServerVersion: "1.2.3", MaxBody: 1 << 20, Timeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
 	for _, c := range change {
 		c(&config)
 	}
+	log := zerolog.New(f.log)
+	if _, ok := t.(*testing.B); ok {
+		log, f.observer.deaf = zerolog.Nop(), true
+	}
 	f.bodies = admit.NewBytes(8 * config.MaxBody)
-	door := New(config, Parts{Scorer: infer, Models: f.models, Observer: f.observer, Log: zerolog.New(f.log), Draining: f.draining.Load, Bodies: f.bodies})
+	parts := Parts{Scorer: infer, Models: f.models, Observer: f.observer, Log: log, Draining: f.draining.Load, Bodies: f.bodies}
+	replace(&parts)
+	f.door = New(config, parts)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
 	f.addr = listener.Addr().String()
-	f.http = &http.Server{Protocols: &protocols, ReadHeaderTimeout: time.Second, WriteTimeout: writeTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-			f.calls.Add(1)
-			door.ServeHTTP(w, r)
-			return
-		}
-		http.Error(w, "not gRPC", http.StatusTeapot)
-	})}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = f.http.Serve(listener)
+		_ = f.door.Serve(listener)
 	}()
 	if f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
@@ -178,7 +203,11 @@ func openWithin(t testing.TB, writeTimeout time.Duration, infer scorer, change .
 	f.client = inferencepb.NewGRPCInferenceServiceClient(f.conn)
 	t.Cleanup(func() {
 		_ = f.conn.Close()
-		_ = f.http.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := f.door.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
 		<-served
 	})
 	return f

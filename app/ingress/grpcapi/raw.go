@@ -3,19 +3,15 @@ package grpcapi
 import (
 	"encoding/binary"
 
-	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
 // lengthSize is the size of the length in front of each element of raw BYTES.
 const lengthSize = 4
 
-// decodeRaw reads raw contents. Numbers are not copied: they are in our order already,
-// and the message belongs to this request alone.
-func decodeRaw(t *scoring.Tensor, in *inferencepb.ModelInferRequest_InferInputTensor, data []byte, want int64) error {
-	if used := fieldsOf(in.GetContents()); len(used) > 0 {
-		return scoring.Errorf(scoring.Invalid, "input %q has contents in %s beside raw_input_contents: want one of the two for all inputs", clip(t.Name), used[0].name)
-	}
+// decodeRaw reads raw contents. They are not copied: they are in our order already, and the
+// message belongs to this request alone.
+func decodeRaw(t *scoring.Tensor, data []byte, want int64) error {
 	if t.Datatype == scoring.Bytes {
 		return decodeRawBytes(t, data, want)
 	}

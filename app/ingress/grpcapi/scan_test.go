@@ -59,7 +59,7 @@ func TestScan(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var message inferencepb.ModelInferRequest
-			err := unmarshalInfer(c.data, &message)
+			err := unmarshal(c.data, &message)
 			if c.want == "" {
 				if err != nil {
 					t.Errorf("got %v, want no error", err)
@@ -92,7 +92,7 @@ func TestScanAllocatesLittle(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			var message inferencepb.ModelInferRequest
-			err := unmarshalInfer(c.data, &message)
+			err := unmarshal(c.data, &message)
 			runtime.ReadMemStats(&after)
 			if err == nil {
 				t.Error("got no error")
@@ -116,11 +116,11 @@ func TestScanKeepsWholeRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var message inferencepb.ModelInferRequest
-	if err := unmarshalInfer(data, &message); err != nil || !proto.Equal(&message, req) {
+	if err := unmarshal(data, &message); err != nil || !proto.Equal(&message, req) {
 		t.Errorf("20,000 strings: %v", err)
 	}
 	raw := slices.Repeat(append(binary.LittleEndian.AppendUint32(nil, 10), text...), 20_000)
-	decoded, _, err := decodeInfer(request(&input{Name: "x", Datatype: "BYTES", Shape: []int64{200, 100}}, raw))
+	decoded, _, err := decodeInfer(request(&input{Name: "x", Datatype: "BYTES", Shape: []int64{200, 100}}, raw), false)
 	if err != nil || len(decoded.Inputs[0].Strings) != 20_000 || decoded.Inputs[0].Datatype != scoring.Bytes {
 		t.Errorf("20,000 raw strings: %v", err)
 	}

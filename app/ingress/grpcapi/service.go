@@ -7,6 +7,7 @@ import (
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
 )
 
 // platform is what Triton calls ONNX models; clients compare it with nothing else.
@@ -45,34 +46,50 @@ func (v service) ModelReady(_ context.Context, req *inferencepb.ModelReadyReques
 
 // ServerMetadata names the server. Extensions lists what is offered, and nothing else.
 func (v service) ServerMetadata(context.Context, *inferencepb.ServerMetadataRequest) (*inferencepb.ServerMetadataResponse, error) {
-	return &inferencepb.ServerMetadataResponse{Name: v.s.config.ServerName, Version: v.s.config.ServerVersion}, nil
+	return &inferencepb.ServerMetadataResponse{Name: v.s.config.ServerName, Version: v.s.config.ServerVersion, Extensions: wire.Extensions}, nil
 }
 
-// ModelMetadata gives a model's versions, inputs and outputs.
+// available finds a version, which must be loaded.
+func (s *Server) available(name, version string) (registry.Status, error) {
+	ref, err := reference(name, version)
+	if err != nil {
+		return registry.Status{}, err
+	}
+	status, err := s.parts.Models.Status(ref)
+	if err == nil && status.State != registry.Available {
+		err = scoring.Errorf(scoring.Unavailable, "model %s is not ready: GET /v1/models/%s says why", status.Ref, ref.Name)
+	}
+	return status, err
+}
+
+// ModelMetadata gives a model's versions, inputs and outputs. Labels are not among the
+// versions: clients take those for numbers.
 func (v service) ModelMetadata(_ context.Context, req *inferencepb.ModelMetadataRequest) (*inferencepb.ModelMetadataResponse, error) {
-	ref, err := reference(req.GetName(), req.GetVersion())
+	status, err := v.s.available(req.GetName(), req.GetVersion())
 	if err != nil {
 		return nil, err
 	}
-	status, err := v.s.parts.Models.Status(ref)
-	if err != nil {
-		return nil, err
-	}
-	if status.State != registry.Available {
-		return nil, scoring.Errorf(scoring.Unavailable, "model %s is not ready: GET /v1/models/%s says why", status.Ref, ref.Name)
-	}
-	model, err := v.s.parts.Models.Model(ref.Name)
+	model, err := v.s.parts.Models.Model(req.GetName())
 	if err != nil {
 		return nil, err
 	}
 	signature := status.Version.Session.Signature()
 	resp := &inferencepb.ModelMetadataResponse{
-		Name: ref.Name, Platform: platform, Inputs: specsOf(signature.Inputs), Outputs: specsOf(signature.Outputs),
+		Name: req.GetName(), Platform: platform, Inputs: specsOf(signature.Inputs), Outputs: specsOf(signature.Outputs),
 	}
 	for _, version := range model.Versions {
 		resp.Versions = append(resp.Versions, strconv.FormatInt(version.Ref.Version, 10))
 	}
 	return resp, nil
+}
+
+// ModelConfig gives the configuration of a version.
+func (v service) ModelConfig(_ context.Context, req *inferencepb.ModelConfigRequest) (*inferencepb.ModelConfigResponse, error) {
+	status, err := v.s.available(req.GetName(), req.GetVersion())
+	if err != nil {
+		return nil, err
+	}
+	return &inferencepb.ModelConfigResponse{Config: status.Version.Config}, nil
 }
 
 func specsOf(specs []scoring.TensorSpec) []*inferencepb.ModelMetadataResponse_TensorMetadata {
@@ -85,16 +102,21 @@ func specsOf(specs []scoring.TensorSpec) []*inferencepb.ModelMetadataResponse_Te
 	return all
 }
 
-// reference reads a model's name and version; "" leaves the version to the label "live".
-func reference(name, version string) (scoring.ModelRef, error) {
-	ref := scoring.ModelRef{Name: name}
+// reference reads a model's name and version. In place of the version's number there may be
+// a label, which is an extension of ours: what begins with a digit is always a number, so
+// that no label is ever taken for a version. "" leaves the version to the label "live".
+func reference(name, version string) (ref scoring.ModelRef, err error) {
+	ref.Name = name
 	if err := scoring.CheckName("model name", name); err != nil {
 		return ref, err
 	}
-	if version == "" {
-		return ref, nil
+	switch {
+	case version == "":
+	case version[0] >= '0' && version[0] <= '9', version[0] == '-', version[0] == '+':
+		ref.Version, err = scoring.ParseVersion(version)
+	default:
+		ref.Label = version
+		err = scoring.CheckName("label", version)
 	}
-	number, err := scoring.ParseVersion(version)
-	ref.Version = number
 	return ref, err
 }

@@ -1,7 +1,6 @@
 package grpcapi
 
 import (
-	"encoding/base64"
 	"math"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -56,48 +54,6 @@ func trailerOf(e *scoring.Error) metadata.MD {
 // wholeSeconds rounds up: a retry that comes too early is refused again.
 func wholeSeconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// refuse answers a call that gRPC has not seen, in gRPC's form for an answer that is all
-// status: everything is in the headers, and there is no body.
-func refuse(w http.ResponseWriter, e *scoring.Error) {
-	st := statusOf(e)
-	header := w.Header()
-	header.Set("Content-Type", "application/grpc")
-	header.Set("Grpc-Status", number(st.Code()))
-	header.Set("Grpc-Message", url.PathEscape(st.Message()))
-	if e.RetryAfter > 0 {
-		header.Set(retryAfter, wholeSeconds(e.RetryAfter))
-		if details, err := proto.Marshal(st.Proto()); err == nil {
-			header.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(details))
-		}
-	}
-	w.WriteHeader(http.StatusOK)
-}
-
-// number is a status code as it travels.
-func number(c codes.Code) string { return strconv.FormatUint(uint64(c), 10) }
-
-// codeOf gives what gRPC answers by itself its place in our table.
-func codeOf(status string) scoring.Code {
-	for _, c := range ownAnswers {
-		if status == c.status {
-			return c.code
-		}
-	}
-	return scoring.Invalid
-}
-
-// ownAnswers are the statuses that gRPC gives without asking us. Anything else it says is
-// about a call that does not follow its protocol.
-var ownAnswers = []struct {
-	status string
-	code   scoring.Code
-}{
-	{number(codes.Canceled), scoring.Canceled},
-	{number(codes.DeadlineExceeded), scoring.Expired},
-	{number(codes.ResourceExhausted), scoring.TooLarge},
-	{number(codes.Unimplemented), scoring.Unimplemented},
-}
-
 // clip shortens what a caller sent before it is repeated in an error.
 func clip(s string) string {
 	const most = 64
@@ -105,4 +61,15 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+// Misdirected answers a call that came over a connection of HTTP: connections are given to
+// one of the doors as a whole.
+func Misdirected(w http.ResponseWriter) {
+	st := statusOf(scoring.Errorf(scoring.Invalid, "a connection carries either HTTP or gRPC, and this one began with HTTP: call over a connection that is for gRPC alone"))
+	header := w.Header()
+	header.Set("Content-Type", "application/grpc")
+	header.Set("Grpc-Status", strconv.FormatUint(uint64(st.Code()), 10))
+	header.Set("Grpc-Message", url.PathEscape(st.Message()))
+	w.WriteHeader(http.StatusOK)
 }

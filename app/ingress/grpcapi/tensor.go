@@ -20,9 +20,13 @@ func decodeInputs(in *inferencepb.ModelInferRequest) ([]scoring.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(raw) > 0 {
-			err = decodeRaw(&tensors[i], input, raw[i], want)
-		} else {
+		used := fieldsOf(input.GetContents())
+		switch {
+		case len(raw) > 0 && len(used) > 0:
+			err = scoring.Errorf(scoring.Invalid, "input %q has contents in %s beside raw_input_contents: want one of the two for all inputs", clip(input.GetName()), used[0].name)
+		case len(raw) > 0:
+			err = decodeRaw(&tensors[i], raw[i], want)
+		default:
 			err = decodeTyped(&tensors[i], input.GetContents(), want)
 		}
 		if err != nil {
