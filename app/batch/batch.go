@@ -182,6 +182,8 @@ type Batcher struct {
 	running int // runs under way
 	bulk    int // those among them without an interactive request
 	latency latency
+	// tries counts runs, to try larger ones now and then.
+	tries uint
 	// crowd is the moving average of requests in a run: above 1 under load.
 	crowd  float64
 	rooms  [2]room // by lane

@@ -265,3 +265,61 @@ func TestOutputsOfABatchAreReleasedOnceEachJobHasItsCopy(t *testing.T) {
 		}
 	})
 }
+
+func TestBatchIsNoLargerThanPays(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		model *model
+		most  int64
+	}{
+		{"rows cost as much together", &model{perRow: 10 * ms}, 16},
+		{"runs cost more than rows", &model{fixed: 10 * ms, perRow: 100 * time.Microsecond}, 64},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := rig(tt.model, 1, batch.Config{MaxRows: 64})
+				learn(t, b)
+				before := len(tt.model.seen())
+				c := call(t, b)
+				for v := range int32(640) {
+					c.send(t.Context(), one(v))
+				}
+				c.checkOwn()
+				runs := tt.model.seen()[before:]
+				if got := slices.Max(runs); got != tt.most {
+					t.Errorf("runs of %v rows, want %d at most, and once at least", runs, tt.most)
+				}
+			})
+		})
+	}
+}
+
+// TestLimitGrowsWhenLargerRunsBeginToPay shows that a version does not stay with small runs
+// because all of its runs were small.
+func TestLimitGrowsWhenLargerRunsBeginToPay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &model{fixed: 10 * ms, perRow: 100 * time.Microsecond}
+		b := rig(m, 1, batch.Config{MaxRows: 64})
+		for v := range int32(50) { // nothing but single rows to learn from
+			if _, err := b.Run(t.Context(), one(v)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := call(t, b)
+		for v := range int32(5000) {
+			c.send(t.Context(), one(v))
+			if v%100 == 99 {
+				time.Sleep(20 * ms)
+			}
+		}
+		c.checkOwn()
+		runs := m.seen()
+		if got := slices.Max(runs[len(runs)-20:]); got != 64 {
+			t.Errorf("the last runs had %v rows, want full ones", runs[len(runs)-20:])
+		}
+	})
+}

@@ -142,7 +142,7 @@ func (b *Batcher) closesLocked(g *group) time.Time {
 // takeLocked closes a batch of g's jobs; nil if none of them is waited for any more.
 // Interactive jobs come first, and bulk jobs take the room that they leave.
 func (b *Batcher) takeLocked(g *group, now time.Time) *run {
-	t := taking{batcher: b, group: g, now: now, limit: int64(max(b.config.MaxRows, 1))}
+	t := taking{batcher: b, group: g, now: now, limit: b.limitLocked()}
 	t.fill(scoring.Interactive, 0)
 	if t.more() {
 		t.fill(scoring.Bulk, b.bulkBudgetLocked(t.rows, now))
@@ -151,6 +151,28 @@ func (b *Batcher) takeLocked(g *group, now time.Time) *run {
 		return nil
 	}
 	return newRunLocked(t.jobs)
+}
+
+const (
+	// least is the smallest limit of rows that is learned: what is learned from runs of one
+	// row says nothing about more.
+	least = 4
+	// try is how many runs it takes until one may be larger than has paid so far, and by how
+	// much: the limit must not stay small because all runs were.
+	try, larger = 32, 4
+)
+
+// limitLocked is the most rows of the next run: as many as are allowed and pay.
+func (b *Batcher) limitLocked() int64 {
+	allowed := int64(max(b.config.MaxRows, 1))
+	if b.config.Delay > 0 {
+		return allowed // who sets a delay wants full batches
+	}
+	pays := max(int64(b.latency.pays()), least)
+	if b.tries++; b.tries%try == 0 {
+		pays *= larger
+	}
+	return min(allowed, pays)
 }
 
 const (
@@ -218,9 +240,9 @@ func (t *taking) refusal(j *job) error {
 	if err := j.late(t.now); err != nil {
 		return err
 	}
-	least := t.batcher.latency.least(int(j.rows))
-	if left := j.deadline.Sub(t.now); !j.deadline.IsZero() && left < least {
-		return scoring.Errorf(scoring.Expired, "the request's time budget was spent before its turn came: %s are left, and a run takes at least %s", left, least)
+	need := t.batcher.latency.least(int(j.rows))
+	if left := j.deadline.Sub(t.now); !j.deadline.IsZero() && left < need {
+		return scoring.Errorf(scoring.Expired, "the request's time budget was spent before its turn came: %s are left, and a run takes at least %s", left, need)
 	}
 	return nil
 }

@@ -93,6 +93,17 @@ func (l *latency) worthwhile() int {
 	return int(min(math.Ceil(fixed/perRow), math.MaxInt32))
 }
 
+// pays is the number of rows from which on a run spends at least nine tenths of its time on
+// rows: more of them in one run gain next to nothing, and make all of them wait for each
+// other and take memory together.
+func (l *latency) pays() int {
+	fixed, perRow := l.line()
+	if l.seen < enough || perRow <= 0 {
+		return math.MaxInt32
+	}
+	return int(min(math.Ceil(9*fixed/perRow), math.MaxInt32))
+}
+
 // pace measures how fast a version gets through its rows while it has any: the time that
 // passes, over the rows that are done in it, however many run side by side.
 type pace struct {

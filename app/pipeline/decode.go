@@ -12,43 +12,56 @@ import (
 	"github.com/onda-serving/onda/app/scoring"
 )
 
+// header is what is known of a picture before it is decoded.
+type header struct {
+	format *format
+	// width and height are those of the picture in pixels, as it is stored.
+	width, height int
+	orientation   orientation
+}
+
 // picture is a decoded picture, as it is stored.
 type picture struct {
 	image image.Image
 	// width and height are those of the picture in pixels. The bounds of image are
 	// smaller where a GIF's first frame covers only a part.
 	width, height int
-	orientation   orientation
 	// toRGB turns brightness and colour into RGB, where image keeps them apart.
 	toRGB func(y, cb, cr byte) (r, g, b byte)
 }
 
-// decode reads the header of an encoded picture, refuses what is too large or not read,
-// and decodes the rest.
-func decode(ctx context.Context, data []byte, maxPixels int) (*picture, *scoring.Error) {
+// examine reads the header of an encoded picture, and refuses what is too large or not
+// read.
+func examine(ctx context.Context, data []byte, maxPixels int) (header, *scoring.Error) {
 	f, err := recognise(data)
 	if err != nil {
-		return nil, err
+		return header{}, err
 	}
 	config, cause := f.config(&reader{ctx, bytes.NewReader(data)})
 	if cause != nil {
-		return nil, damaged(ctx, f, cause)
+		return header{}, damaged(ctx, f, cause)
 	}
 	if err := checkSize(f, config, len(data), maxPixels); err != nil {
-		return nil, err
+		return header{}, err
 	}
 	seen := inspection{orientation: 1}
 	if f.inspect != nil {
 		seen = f.inspect(data)
 	}
 	if seen.refusal != "" {
-		return nil, scoring.Errorf(scoring.Invalid, "the %s picture %s", f.name, seen.refusal)
+		return header{}, scoring.Errorf(scoring.Invalid, "the %s picture %s", f.name, seen.refusal)
 	}
+	return header{f, config.Width, config.Height, seen.orientation}, nil
+}
+
+// decode decodes a picture that was examined.
+func (h header) decode(ctx context.Context, data []byte) (*picture, *scoring.Error) {
+	f := h.format
 	img, cause := f.decodeSafely(&reader{ctx, bytes.NewReader(data)})
 	if cause != nil {
 		return nil, damaged(ctx, f, cause)
 	}
-	pic := &picture{image: img, width: config.Width, height: config.Height, orientation: seen.orientation}
+	pic := &picture{image: img, width: h.width, height: h.height}
 	if f.name == "WebP" {
 		pic.toRGB = studioToRGB
 	}

@@ -93,33 +93,47 @@ func (p *imagePipeline) Preprocess(ctx context.Context, instances []scoring.Inst
 		if err := ctx.Err(); err != nil {
 			return nil, scoring.AsError(err)
 		}
-		rgb, orientation, err := p.prepare(ctx, instance)
+		w := workspaces.Get().(*workspace)
+		rgb, orientation, err := p.prepare(ctx, instance, w)
 		if err != nil {
+			w.release()
 			return nil, at(i, err)
 		}
 		if data == nil { // not before one picture was good: a claim is cheap, memory is not
 			data = make([]byte, len(instances)*bytesEach)
 		}
 		p.writer.write(data[i*bytesEach:(i+1)*bytesEach], rgb, orientation, p.size)
+		w.release()
 	}
 	shape := imageShape(p.writer.layout, int64(len(instances)), p.size)
 	return []scoring.Tensor{{Name: p.input, Datatype: p.writer.datatype, Shape: shape, Data: data}}, nil
 }
 
 // prepare decodes one picture and gives its centre square as three planes of size*size
-// bytes, red, green and blue, not turned yet.
-func (p *imagePipeline) prepare(ctx context.Context, instance scoring.Instance) ([3][]byte, orientation, *scoring.Error) {
+// bytes, red, green and blue, not turned yet. They may lie in the memory of w.
+func (p *imagePipeline) prepare(
+	ctx context.Context, instance scoring.Instance, w *workspace,
+) ([3][]byte, orientation, *scoring.Error) {
 	var none [3][]byte
 	if instance.Kind != scoring.Binary {
 		return none, 0, scoring.Errorf(scoring.Invalid,
 			`this model takes pictures: send {"b64": "..."} or the picture itself as image/jpeg, image/png, image/webp or image/gif`)
 	}
-	pic, err := decode(ctx, instance.Data, p.limits.MaxPixels)
+	h, err := examine(ctx, instance.Data, p.limits.MaxPixels)
 	if err != nil {
 		return none, 0, err
 	}
-	square := centreSquare(pic.width, pic.height, p.crop, pic.orientation)
-	return pic.channels(square).resizeRGB(p.filter, p.size), pic.orientation, nil
+	square := centreSquare(h.width, h.height, p.crop, h.orientation)
+	if h.format.name == "JPEG" {
+		if rgb, ok := quick(ctx, instance.Data, h, square, p.filter, p.size, w); ok {
+			return rgb, h.orientation, nil
+		}
+	}
+	pic, err := h.decode(ctx, instance.Data)
+	if err != nil {
+		return none, 0, err
+	}
+	return pic.channels(square).resizeRGB(p.filter, p.size), h.orientation, nil
 }
 
 // Postprocess gives a [scoring.Classes] for each row.

@@ -136,7 +136,7 @@ func TestEndedContextStopsDecoding(t *testing.T) {
 	data := readTestdata(t, "pictures", "jpeg-420.jpg")
 	_, err := newImage(t, imageSpec(4), Limits{}).Preprocess(ctx, binaries(data))
 	refused(t, err, scoring.Canceled, "the caller closed the request before there was an answer")
-	if _, err := decode(ctx, data, 1e6); err == nil || err.Code != scoring.Canceled || !errors.Is(err, context.Canceled) {
+	if _, err := examine(ctx, data, 1e6); err == nil || err.Code != scoring.Canceled || !errors.Is(err, context.Canceled) {
 		t.Error("decode: got", err)
 	}
 }

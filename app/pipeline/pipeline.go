@@ -19,9 +19,11 @@ const (
 // Limits bound what one instance can cost. The zero value means the defaults.
 type Limits struct {
 	// MaxPixels is the largest width times height of a picture. While it is decoded, a
-	// picture takes up to this many bytes a pixel: JPEG 3, progressive JPEG 15 (CMYK 24),
-	// PNG 8 (interlaced 12), WebP 8, GIF 1; on top of that, pictures with transparency, a
-	// palette or CMYK take 3 for each pixel of the square that is kept.
+	// picture takes up to this many bytes a pixel: JPEG 3 and its own length, progressive
+	// JPEG 15 (CMYK 24), PNG 8 (interlaced 12), WebP 8, GIF 1; on top of that, pictures
+	// with transparency, a palette or CMYK take 3 for each pixel of the square that is
+	// kept. Most JPEGs take far less: memory of the square only, and that of a large one
+	// at a smaller scale. Of what is taken, a few megabytes are kept for the next picture.
 	MaxPixels int
 	// MaxTextBytes is the greatest length of a text in UTF-8, before normalisation. NFKC
 	// can make a text up to 11 times as long.

@@ -59,31 +59,19 @@ const (
 	weightHalf = weightOne / 2
 )
 
-// newTaps computes the weights for resizing s to size pixels. When it shrinks, the kernel
-// is widened to cover all source pixels: that is the antialiasing.
+// newTaps rounds the weights for resizing s to size pixels.
 func newTaps(f filter, s span, size int) taps {
-	scale := (s.to - s.from) / float64(size)
-	widen := max(scale, 1)
-	reach := f.reach * widen
-	low, high := int(math.Floor(s.from)), int(math.Ceil(s.to))
 	t := taps{first: make([]int, size), weights: make([][]int, size)}
-	width := int(math.Ceil(reach))*2 + 1
-	all := make([]int, 0, size*width)
-	raw := make([]float64, width)
-	for i := range size {
-		centre := s.from + (float64(i)+0.5)*scale
-		first := max(low, int(centre-reach+0.5))
-		last := min(high, int(centre+reach+0.5))
-		sum := 0.0
-		for j := range last - first {
-			raw[j] = f.weight((float64(first+j) - centre + 0.5) / widen)
-			sum += raw[j]
+	var all []int
+	for i, share := range shares(f, s, size) {
+		if all == nil {
+			all = make([]int, 0, size*(len(share.weights)+1)*2)
 		}
 		from := len(all)
-		for _, w := range raw[:last-first] {
-			all = append(all, int(math.Round(w/sum*weightOne)))
+		for _, w := range share.weights {
+			all = append(all, int(math.Round(w*weightOne)))
 		}
-		t.first[i], t.weights[i] = first, all[from:]
+		t.first[i], t.weights[i] = share.first, all[from:]
 	}
 	return t
 }

@@ -53,6 +53,10 @@ func (w *tensorWriter) write(dst []byte, rgb [3][]byte, o orientation, size int)
 	}
 	for c := range w.table {
 		plane, table := rgb[w.order[c]], &w.table[c]
+		if right == 1 && step == 4 { // the usual case
+			writeRows(dst[c*next:], plane, table, first, down, size)
+			continue
+		}
 		at := c * next
 		for y := range size {
 			from := first + y*down
@@ -66,6 +70,18 @@ func (w *tensorWriter) write(dst []byte, rgb [3][]byte, o orientation, size int)
 				from += right
 				at += step
 			}
+		}
+	}
+}
+
+// writeRows writes FP32 of one channel, row by row, where neither is turned sideways.
+func writeRows(dst, plane []byte, table *[256]uint32, first, down, size int) {
+	for y := range size {
+		row := plane[first+y*down:][:size]
+		to := dst[4*y*size:][:4*size]
+		for _, v := range row {
+			binary.LittleEndian.PutUint32(to, table[v])
+			to = to[4:]
 		}
 	}
 }

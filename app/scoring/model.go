@@ -1,7 +1,6 @@
 package scoring
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -112,7 +111,7 @@ type ModelID struct {
 
 // String gives "name@version", for logs and errors.
 func (m ModelID) String() string {
-	return fmt.Sprintf("%s@%d", m.Name, m.Version)
+	return m.Name + "@" + strconv.FormatInt(m.Version, 10)
 }
 
 // clip shortens what a caller sent before it is repeated in an error.

@@ -5,6 +5,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,7 @@ type Metrics struct {
 	events    *prometheus.CounterVec
 	panics    prometheus.Counter
 	batches   *batchMetrics
+	versions  sync.Map // versionKey to *series
 }
 
 // NewMetrics makes and registers the metrics of one process.
@@ -76,21 +78,51 @@ func (m *Metrics) Answered(door, operation string, err error, took time.Duration
 // Scored counts a scoring. id is the zero value where no version was found: names that
 // callers make up must not become labels.
 func (m *Metrics) Scored(id scoring.ModelID, rows int, timing scoring.Timing, err error) {
-	version := ""
-	if id.Version != 0 {
-		version = strconv.FormatInt(id.Version, 10)
-	}
-	m.scored.WithLabelValues(id.Name, version, codeLabel(err)).Inc()
+	s := m.seriesOf(id)
 	if err != nil {
+		m.scored.WithLabelValues(id.Name, s.version, codeLabel(err)).Inc()
 		return
 	}
-	m.rows.WithLabelValues(id.Name, version).Add(float64(rows))
-	for _, phase := range []struct {
-		name string
-		took time.Duration
-	}{{"queue", timing.Queue}, {"preprocess", timing.Preprocess}, {"run", timing.Run}, {"postprocess", timing.Postprocess}} {
-		m.phases.WithLabelValues(id.Name, version, phase.name).Observe(phase.took.Seconds())
+	s.ok.Inc()
+	s.rows.Add(float64(rows))
+	for i, took := range [...]time.Duration{timing.Queue, timing.Preprocess, timing.Run, timing.Postprocess} {
+		s.phases[i].Observe(took.Seconds())
 	}
+}
+
+// series are those of one version that every success touches: to look them up by their
+// labels costs more than a small model's run.
+type series struct {
+	version  string
+	ok, rows prometheus.Counter
+	phases   [4]prometheus.Observer
+}
+
+// seriesOf finds the series of a version. There are no more of them than versions that were
+// ever loaded, for what is not found has none.
+func (m *Metrics) seriesOf(id scoring.ModelID) *series {
+	key := versionKey{id.Name, id.Version}
+	if s, ok := m.versions.Load(key); ok {
+		return s.(*series) //nolint:forcetypeassert // nothing else is stored
+	}
+	s := &series{}
+	if id.Version == 0 {
+		return s
+	}
+	s.version = strconv.FormatInt(id.Version, 10)
+	s.ok = m.scored.WithLabelValues(id.Name, s.version, codeLabel(nil))
+	s.rows = m.rows.WithLabelValues(id.Name, s.version)
+	for i, phase := range [...]string{"queue", "preprocess", "run", "postprocess"} {
+		s.phases[i] = m.phases.WithLabelValues(id.Name, s.version, phase)
+	}
+	m.versions.Store(key, s)
+	return s
+}
+
+// versionKey names a version in the map of series.
+type versionKey struct {
+	name    string
+	version int64
 }
 
 // Event counts a scoring event: outcome is "scored", "dead_letter" or "retry", err the

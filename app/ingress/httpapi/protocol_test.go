@@ -226,7 +226,7 @@ func TestSchedule(t *testing.T) {
 				t.Errorf("got %d %s and %+v, want %+v", got.status, got.body, r.scorer.infer.Schedule, tt.want)
 			}
 			if len(tt.headers) > 0 {
-				r.call(t, "POST", "/v1/models/m:predict", "a", append(tt.headers, "Content-Type: text/plain")...)
+				r.call(t, "POST", "/v1/models/m:predict", strings.Repeat("a", 17<<10), append(tt.headers, "Content-Type: text/plain")...)
 				if want := (scoring.Schedule{Priority: 3}); r.scorer.predict.Schedule.Priority != want.Priority || r.scorer.schedule != r.scorer.predict.Schedule {
 					t.Errorf(":predict got %+v, admitted with %+v", r.scorer.predict.Schedule, r.scorer.schedule)
 				}
@@ -247,7 +247,7 @@ func TestRefusedBeforeTheBodyIsRead(t *testing.T) {
 	expect(t, r.call(t, "POST", "/v1/models/m/labels/canary:predict", "", "Content-Type: application/json"), 404, failure(`model "m" has no label "canary": GET /v1/models/m lists its labels`))
 	r.scorer.full = scoring.Errorf(scoring.Overloaded, "full")
 	for _, path := range []string{"/v1/models/m:predict", "/v2/models/m/infer"} {
-		resp := raw(t, r, "POST "+path+" HTTP/1.1\r\nHost: onda\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+		resp := raw(t, r, "POST "+path+" HTTP/1.1\r\nHost: onda\r\nExpect: 100-continue\r\nContent-Length: 20000\r\n\r\n")
 		if resp.StatusCode != 429 || !resp.Close {
 			t.Errorf("%s: got %d, closing %v; want 429 at once", path, resp.StatusCode, resp.Close)
 		}
