@@ -21,6 +21,10 @@ ARGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
 
+# What `make bench` measures; QUICK=1 shows in minutes that it works, and measures nothing.
+PARTS ?= raw batching overload dapr peers preprocess
+QUICK ?=
+
 # The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
 GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 15m
 
@@ -28,8 +32,9 @@ GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empt
 ANEW := -count=1
 
 # Where the tests find what the set-up fetched.
-TESTS := test unit race e2e fuzz
+TESTS := test unit race e2e fuzz conformance clients
 $(TESTS): export ONDA_ONNXRUNTIME_LIBRARY := $(LOCAL)/onnxruntime/$(ONNXRUNTIME_VERSION)/$(LIBRARY)
+$(TESTS): export ONDA_TEST_PYTHON := $(LOCAL)/venv/clients/bin/python
 $(TESTS): export ONDA_TEST_DAPR := $(TOOLS)/dapr
 $(TESTS): export ONDA_TEST_DAPRD := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/daprd
 $(TESTS): export ONDA_TEST_SENTRY := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/sentry
@@ -60,7 +65,7 @@ stop: ## Stop what `make run` started in another terminal
 
 .PHONY: test
 test: ## Run every test: unit and end to end, with the race detector
-	@$(SETUP) test app
+	@$(SETUP) test clients app
 	$(GO_TEST) -race $(ANEW) $(ARGS) ./...
 
 .PHONY: unit
@@ -75,13 +80,32 @@ race: ## Run the unit tests with the race detector (PACKAGES=, ARGS=)
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests against a real Dapr sidecar (ARGS=)
-	@$(SETUP) test app
+	@$(SETUP) test clients app
 	$(GO_TEST) $(ANEW) $(ARGS) ./tests/...
+
+.PHONY: conformance
+conformance: ## Run ONNX's backend test models through the wire and write tests/conformance/REPORT.md (ARGS=)
+	@$(SETUP) test
+	$(GO_TEST) $(ANEW) ./tests/conformance/... -update $(ARGS)
+	@sed -n '/^| outcome/,/^## /{/^## /!p}' tests/conformance/REPORT.md
+
+.PHONY: clients
+clients: ## Run the clients of Triton and KServe from PyPI against Onda, directly and through Dapr (ARGS=)
+	@$(SETUP) test clients
+	$(GO_TEST) $(ANEW) $(ARGS) ./tests/clients/...
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)
 	@$(SETUP) test
 	@deploy/local/fuzz.sh $(FUZZTIME)
+
+##@ Measure
+
+.PHONY: bench
+bench: ## Measure, and write tests/bench/RESULTS.md: 35 minutes (PARTS="raw batching overload dapr peers preprocess" QUICK=1)
+	@$(SETUP) bench
+	go build -o $(LOCAL)/bench/bench ./tests/bench/cmd/bench
+	$(LOCAL)/bench/bench run -parts "$(PARTS)" $(if $(QUICK),-quick)
 
 ##@ Check
 

@@ -2,7 +2,7 @@
 # Fetches and builds what is missing on this machine, pinned and checksummed, into .local. What is there already costs
 # milliseconds; nothing outside .local and Go's and npm's own caches is touched.
 #
-#   deploy/local/setup.sh SET...      SET: run | test | lint | vuln | app | all
+#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | app | bench | all
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,6 +14,10 @@ source "$here/lib/prerequisites.sh"
 source "$here/lib/onnxruntime.sh"
 # shellcheck source=lib/gotools.sh
 source "$here/lib/gotools.sh"
+# shellcheck source=lib/python.sh
+source "$here/lib/python.sh"
+# shellcheck source=lib/peers.sh
+source "$here/lib/peers.sh"
 
 # ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
 ensure_dapr_to_run() {
@@ -36,18 +40,26 @@ ensure() {
       ensure_dapr_cli
       ensure_gotestsum
       ;;
+    clients) ensure_clients ;;
     lint) ensure_golangci_lint ;;
     vuln) ensure_govulncheck ;;
+    bench)
+      ensure_onnxruntime
+      ensure_daprd
+      build_app
+      ensure_peers
+      ;;
     all)
       ensure test
+      ensure clients
       ensure lint
       ensure vuln
       ;;
-    *) die "setup.sh knows no set $1: run, test, lint, vuln, app or all" ;;
+    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, app, bench or all" ;;
   esac
 }
 
-(($# > 0)) || die "usage: deploy/local/setup.sh run|test|lint|vuln|app|all ..."
+(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|app|bench|all ..."
 trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
