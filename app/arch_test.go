@@ -62,7 +62,7 @@ var ours = map[string][]string{
 	"app/config":          {},
 	"app/batch":           {"app/scoring", "app/admit"},
 	"app/statistics":      {"app/scoring"},
-	"app/registry":        {"app/scoring", "app/pipeline", "app/artifact", "app/batch", "app/statistics", "app/triton", "app/triton/configpb"},
+	"app/registry":        {"app/scoring", "app/admit", "app/pipeline", "app/artifact", "app/batch", "app/statistics", "app/triton", "app/triton/configpb"},
 	"app/engine":          {"app/scoring", "app/registry", "app/batch", "app/cache"},
 	"app/telemetry":       {"app/scoring", "app/batch", "app/cache"},
 	"app/ingress/httpapi": {"app/scoring", "app/admit", "app/wire", "app/registry", "app/triton"},

@@ -50,16 +50,16 @@ func TestRequestsThatWaitRunTogether(t *testing.T) {
 		m := &model{fixed: 10 * ms}
 		b := rig(m, 1, batch.Config{MaxRows: 8})
 		c := call(t, b)
-		for v := range int32(6) {
+		for v := range int32(5) {
 			c.send(t.Context(), one(v))
 			synctest.Wait()
 		}
 		c.checkOwn()
-		if got, want := m.seen(), []int64{1, 5}; !slices.Equal(got, want) {
-			t.Errorf("runs of %v rows, want %v: five wait for the first", got, want)
+		if got, want := m.seen(), []int64{1, 4}; !slices.Equal(got, want) {
+			t.Errorf("runs of %v rows, want %v: four wait for the first", got, want)
 		}
-		if a := c.answers[5]; a.Rows != 5 || a.Queue != 10*ms || a.took != 20*ms {
-			t.Errorf("got %+v, want 5 rows after a wait of 10ms", a)
+		if a := c.answers[4]; a.Rows != 4 || a.Queue != 10*ms || a.took != 20*ms {
+			t.Errorf("got %+v, want 4 rows after a wait of 10ms", a)
 		}
 	})
 }

@@ -273,7 +273,7 @@ func TestBatchIsNoLargerThanPays(t *testing.T) {
 		model *model
 		most  int64
 	}{
-		{"rows cost as much together", &model{perRow: 10 * ms}, 16},
+		{"rows cost as much together", &model{perRow: 10 * ms}, 4},
 		{"runs cost more than rows", &model{fixed: 10 * ms, perRow: 100 * time.Microsecond}, 64},
 	}
 	for _, tt := range tests {

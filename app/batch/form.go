@@ -156,10 +156,10 @@ func (b *Batcher) takeLocked(g *group, now time.Time) *run {
 const (
 	// least is the smallest limit of rows that is learned: what is learned from runs of one
 	// row says nothing about more.
-	least = 4
+	least = 2
 	// try is how many runs it takes until one may be larger than has paid so far, and by how
 	// much: the limit must not stay small because all runs were.
-	try, larger = 32, 4
+	try, larger = 32, 2
 )
 
 // limitLocked is the most rows of the next run: as many as are allowed and pay.

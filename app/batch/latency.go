@@ -22,6 +22,9 @@ const (
 	forget = 0.99
 	// period is the number of runs after which the shortest run is found anew.
 	period = 64
+	// unknown is the number of rows that pays while too little is known: the first runs of a
+	// large model must not take memory for more rows than will ever pay.
+	unknown = 4
 	// enough is the number of runs from which on predictions may decide about requests.
 	enough = 8
 )
@@ -98,10 +101,14 @@ func (l *latency) worthwhile() int {
 // other and take memory together.
 func (l *latency) pays() int {
 	fixed, perRow := l.line()
-	if l.seen < enough || perRow <= 0 {
+	switch {
+	case l.seen < enough:
+		return unknown
+	case perRow <= 0:
 		return math.MaxInt32
+	default:
+		return int(min(math.Ceil(9*fixed/perRow), math.MaxInt32))
 	}
-	return int(min(math.Ceil(9*fixed/perRow), math.MaxInt32))
 }
 
 // pace measures how fast a version gets through its rows while it has any: the time that

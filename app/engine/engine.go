@@ -55,6 +55,9 @@ type Parts struct {
 	Preprocess Gate
 	// Models to score with.
 	Models Models
+	// Buffers take back the memory of tensors that pre-processing made; nil where that is
+	// the collector's.
+	Buffers batch.Buffers
 	// Cache of answers; nil where there is none.
 	Cache *cache.Cache
 	// Observer of the scorings.
@@ -108,25 +111,45 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 		return nil, err
 	}
 	defer leave()
+	watch := stopwatch(time.Now())
+	if v.Ahead != nil {
+		run, err := v.Ahead.Enter(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		defer run()
+	}
+	timing.Queue = watch.lap()
 	inputs, err := e.preprocess(ctx, v, req.Instances, timing)
 	if err != nil {
 		return nil, err
 	}
 	outputs, err := run(ctx, v, batch.Request{Inputs: inputs, Outputs: v.Pipeline.Outputs(), Schedule: req.Schedule}, timing)
+	e.recycle(inputs)
 	if err != nil {
 		return nil, err
 	}
-	watch := stopwatch(time.Now())
+	watch.lap()
 	predictions, err := v.Pipeline.Postprocess(outputs, len(req.Instances), req.Parameters)
 	timing.Postprocess = watch.lap()
 	return predictions, err
+}
+
+// recycle gives the memory of tensors back that nobody refers to any more.
+func (e *Engine) recycle(tensors []scoring.Tensor) {
+	if e.parts.Buffers == nil {
+		return
+	}
+	for i := range tensors {
+		e.parts.Buffers.Put(tensors[i].Data)
+	}
 }
 
 // preprocess turns instances into tensors, when it is their turn.
 func (e *Engine) preprocess(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
 	watch := stopwatch(time.Now())
 	leave, err := e.parts.Preprocess.Enter(ctx, 1)
-	timing.Queue = watch.lap()
+	timing.Queue += watch.lap()
 	if err != nil {
 		return nil, err
 	}

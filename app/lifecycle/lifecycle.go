@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -192,6 +193,8 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.loader().LoadAll(ctx, a.registry, a.config.ModelsDir); err != nil {
 		return stopped(ctx, err)
 	}
+	// The files were read into memory, and ONNX Runtime has what it needs of them.
+	debug.FreeOSMemory()
 	a.log.Info().Bool("ready", a.registry.Ready()).Dur("took_ms", time.Since(begin)).Msg("models loaded")
 	if a.sidecar == nil {
 		return nil

@@ -82,6 +82,7 @@ func (a *App) engine() *engine.Engine {
 		// Who waits here has a place in a version's queue already, which bounds how many do.
 		Preprocess: admit.New(runtime.GOMAXPROCS(0), math.MaxInt),
 		Models:     a.registry,
+		Buffers:    a.buffers,
 		Cache:      a.cache,
 		Observer:   a.metrics,
 		Log:        a.log,
@@ -168,15 +169,26 @@ func (a *App) loader() registry.Loader {
 			Buffers:   a.buffers,
 		},
 		MaxRows:  a.config.MaxBatch,
+		Ahead:    a.ahead(),
 		MaxQueue: a.config.MaxQueue,
 		Observe:  a.metrics.Batches,
-		Limits:   pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText)},
+		Limits:   pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText), Buffers: a.buffers},
 		Log:      a.log,
 	}
 	if a.cache != nil {
 		loader.CacheTTL = a.config.CacheTTL
 	}
 	return loader
+}
+
+// ahead is how many requests for pictures may be pre-processed before they run: enough to
+// keep the device busy. A GPU takes large batches, and on the processor they do not pay.
+func (a *App) ahead() int {
+	const each = 4
+	if a.config.Device == onnx.CUDA.String() {
+		return each * a.config.MaxBatch
+	}
+	return each * a.config.Concurrency()
 }
 
 // open makes a session.

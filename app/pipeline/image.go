@@ -100,7 +100,7 @@ func (p *imagePipeline) Preprocess(ctx context.Context, instances []scoring.Inst
 			return nil, at(i, err)
 		}
 		if data == nil { // not before one picture was good: a claim is cheap, memory is not
-			data = make([]byte, len(instances)*bytesEach)
+			data = p.limits.Buffers.Get(len(instances) * bytesEach) // all of it is written
 		}
 		p.writer.write(data[i*bytesEach:(i+1)*bytesEach], rgb, orientation, p.size)
 		w.release()

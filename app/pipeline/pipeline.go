@@ -28,7 +28,22 @@ type Limits struct {
 	// MaxTextBytes is the greatest length of a text in UTF-8, before normalisation. NFKC
 	// can make a text up to 11 times as long.
 	MaxTextBytes int
+	// Buffers lends the memory of picture tensors, which whoever runs the model gives back;
+	// nil leaves it to the collector.
+	Buffers Buffers
 }
+
+// Buffers lends memory: see pool.Pool, which implements it.
+type Buffers interface {
+	// Get gives n bytes with any content.
+	Get(n int) []byte
+}
+
+// collected is memory that the collector takes back.
+type collected struct{}
+
+// Get implements Buffers.
+func (collected) Get(n int) []byte { return make([]byte, n) }
 
 func (l Limits) withDefaults() Limits {
 	if l.MaxPixels <= 0 {
@@ -36,6 +51,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.MaxTextBytes <= 0 {
 		l.MaxTextBytes = DefaultMaxTextBytes
+	}
+	if l.Buffers == nil {
+		l.Buffers = collected{}
 	}
 	return l
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -237,8 +236,23 @@ func TestLoadRefuses(t *testing.T) {
 			}
 		})
 	}
-	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "onda-load-*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+}
+
+// TestNothingIsLeftBehind is not parallel: it sets where temporary folders are made.
+func TestNothingIsLeftBehind(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	h := newHouse(t)
+	request := scoring.LoadRequest{Name: "m", Config: "{}", Files: map[string][]byte{"1/model.onnx": []byte("x"), "../y": nil}}
+	if err := h.control.Load(t.Context(), request); err == nil {
+		t.Error("a way out was taken")
+	}
+	delete(request.Files, "../y")
+	if err := h.control.Load(t.Context(), request); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

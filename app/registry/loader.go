@@ -3,11 +3,13 @@ package registry
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/pipeline"
@@ -27,6 +29,9 @@ type Loader struct {
 	MaxRows int
 	// MaxQueue is how many rows may wait for a version, in each lane.
 	MaxQueue int
+	// Ahead is how many requests for pictures may be pre-processed before they run; 0 sets no
+	// bound.
+	Ahead int
 	// CacheTTL is how long answers are kept of a version that asks for it without saying how
 	// long; 0 where there is no cache.
 	CacheTTL time.Duration
@@ -119,6 +124,9 @@ func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Sess
 			return nil, fmt.Errorf("pipeline: %w", err)
 		}
 		v.Pipeline = p
+		if p.Kind() == scoring.Binary && l.Ahead > 0 {
+			v.Ahead = admit.New(l.Ahead, math.MaxInt) // who waits has room in the version's queue
+		}
 	}
 	plan := a.Plan()
 	if err := v.warmUpAll(ctx, a, plan); err != nil {

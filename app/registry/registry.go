@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/pipeline"
@@ -73,6 +74,9 @@ type Version struct {
 	Serial uint64
 	// Pipeline of the version; nil where its manifest has none.
 	Pipeline pipeline.Pipeline
+	// Ahead bounds the requests that are pre-processed and not run yet: the tensor of a
+	// picture is many times as large as the picture. nil sets no bound.
+	Ahead *admit.Gate
 	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
 	// outputs with a label file are in it.
 	Labels map[string][]string
