@@ -3,9 +3,12 @@ package grpcapi
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"io"
+	"sync"
 
+	"google.golang.org/grpc/encoding"
 	// Registers gzip with gRPC, which answers with it where the request came with it.
 	_ "google.golang.org/grpc/encoding/gzip"
 
@@ -25,7 +28,7 @@ func (unpacked) Type() string { return "gzip" }
 // decompress reads a message that came compressed, within the size that a message of this
 // call may have, and books the memory before it takes it.
 func (e *envelope) decompress(data []byte) ([]byte, error) {
-	reader, err := gzip.NewReader(bytes.NewReader(data))
+	reader, err := unpack(data)
 	if err != nil {
 		return nil, e.damaged(err)
 	}
@@ -49,6 +52,30 @@ func (e *envelope) decompress(data []byte) ([]byte, error) {
 	}
 }
 
+// unpack reads gzip and deflate, which gRPC means zlib by: the first byte tells them apart.
+func unpack(data []byte) (io.Reader, error) {
+	const gzipMagic = 0x1f
+	if len(data) > 0 && data[0] != gzipMagic {
+		return zlib.NewReader(bytes.NewReader(data))
+	}
+	return gzip.NewReader(bytes.NewReader(data))
+}
+
+// deflate is the other encoding that the clients of gRPC's core (Python, C++, Ruby) offer.
+type deflate struct{}
+
+// Name implements encoding.Compressor.
+func (deflate) Name() string { return "deflate" }
+
+// Compress implements encoding.Compressor.
+func (deflate) Compress(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil }
+
+// Decompress implements encoding.Compressor. As for gzip, [envelope.decompress] does it.
+func (deflate) Decompress(r io.Reader) (io.Reader, error) { return r, nil }
+
+// registerDeflate makes deflate known to gRPC, which has one table for the process.
+var registerDeflate = sync.OnceFunc(func() { encoding.RegisterCompressor(deflate{}) })
+
 // grow gives a full slice, which is not too large yet, more room: the double, and least to
 // begin with.
 func (e *envelope) grow(full []byte, least int64) ([]byte, error) {
@@ -69,5 +96,5 @@ func (e *envelope) bomb() error {
 }
 
 func (e *envelope) damaged(err error) error {
-	return scoring.Errorf(scoring.Invalid, "the message of %s is not valid gzip data", e.call.method.name).WithCause(err)
+	return scoring.Errorf(scoring.Invalid, "the message of %s is not valid gzip or deflate data", e.call.method.name).WithCause(err)
 }

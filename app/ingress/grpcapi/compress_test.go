@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"runtime"
 	"strings"
@@ -108,6 +109,19 @@ func zipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
+func deflated(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // compressed makes a message with the flag of one that is compressed.
 func compressed(data []byte) []byte {
 	message := framed(data)
@@ -131,6 +145,9 @@ func TestDamagedCompression(t *testing.T) {
 		{"empty", infer, compressed(zipped(t, nil)), []string{"Grpc-Encoding", "gzip"}, codes.InvalidArgument, "model name is empty"},
 		{"nothing at all", infer, compressed(nil), []string{"Grpc-Encoding", "gzip"}, codes.InvalidArgument, "not valid gzip"},
 		{"no encoding", infer, compressed(zipped(t, nil)), nil, codes.Internal, "compressed flag set"},
+		{"no deflate", infer, compressed([]byte("no deflate")), []string{"Grpc-Encoding", "deflate"}, codes.InvalidArgument, "not valid gzip or deflate"},
+		{"deflate", infer, compressed(deflated(t, nil)), []string{"Grpc-Encoding", "deflate"}, codes.InvalidArgument, "model name is empty"},
+		{"bomb of deflate", infer, compressed(deflated(t, make([]byte, most+1))), []string{"Grpc-Encoding", "deflate"}, codes.ResourceExhausted, "once it is decompressed: at most 1048576 bytes are allowed (ONDA_MAX_BODY)"},
 		{"not compressed", infer, framed(nil), []string{"Grpc-Encoding", "gzip"}, codes.InvalidArgument, "model name is empty"},
 		{"bomb", infer, compressed(zipped(t, make([]byte, most+1))), []string{"Grpc-Encoding", "gzip"}, codes.ResourceExhausted, "once it is decompressed: at most 1048576 bytes are allowed (ONDA_MAX_BODY)"},
 		{"bomb elsewhere", inferencepb.GRPCInferenceService_ServerLive_FullMethodName, compressed(zipped(t, make([]byte, smallMessage+1))), []string{"Grpc-Encoding", "gzip"}, codes.ResourceExhausted, "at most 65536 bytes are allowed for this call"},
@@ -166,6 +183,7 @@ func TestBombTakesLittle(t *testing.T) {
 func FuzzDecompress(f *testing.F) {
 	f.Add(zipped(f, []byte("hello")))
 	f.Add(zipped(f, make([]byte, 5000)))
+	f.Add(deflated(f, make([]byte, 5000)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const most = 2000
 		server := idle(most)

@@ -140,6 +140,7 @@ func New(config Config, parts Parts) *Server {
 		parts.Bodies = admit.NewBytes(8 * config.MaxBody)
 	}
 	config.AnswerTimeout = cmp.Or(config.AnswerTimeout, answerTimeout)
+	registerDeflate()
 	s := &Server{config: config, parts: parts}
 	s.grpc = grpc.NewServer(
 		// Larger messages are refused already; without this option gRPC's own limit of 4 MiB
