@@ -206,7 +206,7 @@ func TestPlan(t *testing.T) {
 		name, config string
 		want         artifact.Plan
 	}{
-		{"nothing is said", "", artifact.Plan{}},
+		{"nothing is said", "", artifact.Plan{Alone: true}},
 		{"no batch axis", tensors, artifact.Plan{Alone: true}},
 		{"one by one", tensors + "max_batch_size: 8", artifact.Plan{Alone: true}},
 		{"batches", tensors + "max_batch_size: 8 dynamic_batching {}", artifact.Plan{MaxRows: 8}},

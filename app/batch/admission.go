@@ -21,7 +21,7 @@ type room struct {
 // where those who came before will take longer than ctx's budget lasts. Its RetryAfter is
 // when they will be through, at the pace measured last.
 func (b *Batcher) Admit(ctx context.Context, schedule scoring.Schedule, rows int) (leave func(), err error) {
-	rows = max(rows, 1)
+	rows = b.counted(rows)
 	s := b.parts.Scheduler
 	now := time.Now()
 	s.mu.Lock()
@@ -47,29 +47,44 @@ func (b *Batcher) HasRoom(ctx context.Context, schedule scoring.Schedule, rows i
 	s := b.parts.Scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return b.roomLocked(ctx, schedule.Lane, max(rows, 1), time.Now())
+	return b.roomLocked(ctx, schedule.Lane, b.counted(rows), time.Now())
+}
+
+// counted is what a request counts for. Where the first axis is not one of rows, its length
+// says nothing about how long others wait.
+func (b *Batcher) counted(rows int) int {
+	if b.config.MaxRows == 0 || b.alone.Load() {
+		return 1
+	}
+	return max(rows, 1)
 }
 
 // roomLocked looks for room. A request that is larger than all the room is admitted when
 // nobody else is there, rather than never.
 func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, now time.Time) error {
 	r := &b.rooms[lane]
-	if r.rows == 0 {
+	deadline, bounded := ctx.Deadline()
+	left := deadline.Sub(now)
+	switch {
+	case ctx.Err() != nil:
+		return scoring.AsError(ctx.Err())
+	case bounded && left <= 0:
+		return scoring.AsError(context.DeadlineExceeded)
+	case r.rows == 0:
 		return nil
 	}
 	if r.rows+rows > r.limit {
-		return scoring.Errorf(scoring.Overloaded, "the model is overloaded: %d %s rows are waiting or running and at most %d may", r.rows, lane, r.limit).
+		return scoring.Errorf(scoring.Overloaded, "the model is overloaded: %d %s rows are waiting or running, and no more than %d may (ONDA_MAX_QUEUE, and what runs): try again later", r.rows, lane, r.limit).
 			WithRetryAfter(b.clearsLocked(lane))
 	}
-	deadline, ok := ctx.Deadline()
-	if !ok || !b.pace.known() {
+	if !bounded || !b.pace.known() {
 		return nil
 	}
-	wait, left := b.aheadLocked(lane), deadline.Sub(now)
-	if wait+b.latency.least(rows) <= left {
+	wait, run := b.aheadLocked(lane), b.latency.least(rows)
+	if wait+run <= left {
 		return nil
 	}
-	return scoring.Errorf(scoring.Overloaded, "the model is overloaded: the wait is about %s and the request's time budget %s", wait.Round(time.Millisecond), left.Round(time.Millisecond)).
+	return scoring.Errorf(scoring.Overloaded, "the model is overloaded: the wait is about %s, the run %s, and the request's time budget %s", wait.Round(time.Millisecond), run.Round(time.Millisecond), left.Round(time.Millisecond)).
 		WithRetryAfter(b.clearsLocked(lane))
 }
 

@@ -132,8 +132,32 @@ func (c Config) Check(sig scoring.Signature) error {
 			}
 		}
 	}
+	if err := c.checkCut(sig.Outputs); err != nil {
+		return err
+	}
 	if len(c.Pad) > 0 && c.MaxRows < 2 {
 		return errors.New("batching.pad: padding is for requests that run together: want batching.max_rows of 2 or more")
+	}
+	return nil
+}
+
+// checkCut sees to it that no output keeps the length of the padding.
+func (c Config) checkCut(outputs []scoring.TensorSpec) error {
+	if len(c.Pad) == 0 {
+		return nil
+	}
+	cut := map[PadOutput]bool{}
+	for _, p := range c.Pad {
+		for _, o := range p.Outputs {
+			cut[o] = true
+		}
+	}
+	for _, s := range outputs {
+		for axis := 1; axis < len(s.Shape); axis++ {
+			if s.Shape[axis] < 0 && !cut[PadOutput{s.Name, axis}] {
+				return fmt.Errorf("batching.pad: axis %d of output %q varies, and no rule cuts it back: name it under the outputs of the input's axis that it is as long as", axis, s.Name)
+			}
+		}
 	}
 	return nil
 }

@@ -273,7 +273,7 @@ func TestBatchIsNoLargerThanPays(t *testing.T) {
 		model *model
 		most  int64
 	}{
-		{"rows cost as much together", &model{perRow: 10 * ms}, 4},
+		{"rows cost as much together", &model{perRow: 10 * ms}, 8},
 		{"runs cost more than rows", &model{fixed: 10 * ms, perRow: 100 * time.Microsecond}, 64},
 	}
 	for _, tt := range tests {
@@ -321,5 +321,66 @@ func TestLimitGrowsWhenLargerRunsBeginToPay(t *testing.T) {
 		if got := slices.Max(runs[len(runs)-20:]); got != 64 {
 			t.Errorf("the last runs had %v rows, want full ones", runs[len(runs)-20:])
 		}
+	})
+}
+
+func TestRequestForTooManyPiecesIsRefused(t *testing.T) {
+	t.Parallel()
+	b := rig(&model{}, 1, batch.Config{MaxRows: 1})
+	claim := []scoring.Tensor{{Name: "x", Datatype: scoring.Int32, Shape: []int64{1 << 40, 0}}}
+	if _, err := b.Run(t.Context(), batch.Request{Inputs: claim}); codeOf(err) != scoring.TooLarge {
+		t.Errorf("got %v, want TooLarge", err)
+	}
+}
+
+func TestPiecesEndWithTheBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &model{fixed: 10 * ms}
+		ctx, cancel := context.WithTimeout(t.Context(), 25*ms)
+		defer cancel()
+		start := time.Now()
+		_, err := rig(m, 1, batch.Config{MaxRows: 1}).Run(ctx, batch.Request{Inputs: tensor(slices.Repeat([][]int32{{7}}, 1000)...)})
+		synctest.Wait()
+		if codeOf(err) != scoring.Expired || time.Since(start) != 25*ms || len(m.seen()) > 4 {
+			t.Errorf("got %v after %s and %d runs", err, time.Since(start), len(m.seen()))
+		}
+	})
+}
+
+func TestFirstAxisThatIsNotRowsTakesOnePlace(t *testing.T) {
+	t.Parallel()
+	b := rig(&model{}, 1, batch.Config{MaxQueue: 2})
+	for range 3 {
+		if _, err := b.Admit(t.Context(), scoring.Schedule{}, 16_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Admit(t.Context(), scoring.Schedule{}, 1); codeOf(err) != scoring.Overloaded {
+		t.Errorf("got %v, want Overloaded: one runs and two wait", err)
+	}
+}
+
+func TestSpentBudgetIsExpiredAndNotOverloaded(t *testing.T) {
+	t.Parallel()
+	b := rig(&model{}, 1, batch.Config{MaxRows: 1, MaxQueue: 1})
+	for range 2 {
+		if _, err := b.Admit(t.Context(), scoring.Schedule{}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if _, err := b.Admit(ctx, scoring.Schedule{}, 1); codeOf(err) != scoring.Expired {
+		t.Errorf("got %v, want Expired", err)
+	}
+}
+
+func TestQueueTimeoutClosesABatchBeforeItsDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := call(t, rig(&model{fixed: ms}, 1, batch.Config{MaxRows: 8, Delay: 300 * ms, Timeout: 100 * ms}))
+		c.send(t.Context(), one(1))
+		c.checkOwn()
 	})
 }

@@ -129,6 +129,9 @@ func (b *Batcher) closesLocked(g *group) time.Time {
 			if b.config.Delay > 0 {
 				closes = earliest(closes, j.arrived.Add(b.config.Delay))
 			}
+			if !j.patience.IsZero() {
+				closes = earliest(closes, j.patience.Add(-j.patience.Sub(j.arrived)/4))
+			}
 			if !j.deadline.IsZero() {
 				// Nothing may be known of the model yet, and timers are late: a quarter of the
 				// budget is kept in any case.
@@ -156,10 +159,10 @@ func (b *Batcher) takeLocked(g *group, now time.Time) *run {
 const (
 	// least is the smallest limit of rows that is learned: what is learned from runs of one
 	// row says nothing about more.
-	least = 2
+	least = 4
 	// try is how many runs it takes until one may be larger than has paid so far, and by how
 	// much: the limit must not stay small because all runs were.
-	try, larger = 32, 2
+	try, larger = 16, 2
 )
 
 // limitLocked is the most rows of the next run: as many as are allowed and pay.

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -48,15 +49,24 @@ func cutAll(tensors []scoring.Tensor, from, to int64) []scoring.Tensor {
 	return parts
 }
 
+// maxPieces bounds the runs of one request.
+const maxPieces = 1024
+
 // runInPieces runs a request with more rows than a run takes, side by side where there are
 // slots, and puts the answers together.
 func (b *Batcher) runInPieces(whole context.Context, req Request, rows int64) (Result, error) {
 	limit := int64(b.config.MaxRows)
+	if rows > maxPieces*limit {
+		return Result{}, scoring.Errorf(scoring.TooLarge, "the request has %d rows: at most %d are allowed, as the model takes %d at once", rows, maxPieces*limit, limit)
+	}
 	pieces := make([]Result, (rows+limit-1)/limit)
 	group, ctx := errgroup.WithContext(whole)
 	// No more than can run: others' turns come between, and their number is the caller's choice.
 	group.SetLimit(b.parts.Scheduler.slots + 1)
 	for i := range pieces {
+		if ctx.Err() != nil {
+			break
+		}
 		from := int64(i) * limit
 		to := min(from+limit, rows)
 		piece := Request{Inputs: cutAll(req.Inputs, from, to), Outputs: req.Outputs, Schedule: req.Schedule}
@@ -67,7 +77,7 @@ func (b *Batcher) runInPieces(whole context.Context, req Request, rows int64) (R
 			return b.checkRows(to-from, pieces[i].Outputs)
 		})
 	}
-	err := group.Wait()
+	err := cmp.Or(group.Wait(), whole.Err())
 	if errors.Is(err, errMisbatched) {
 		return b.run(whole, req, rows, false)
 	}

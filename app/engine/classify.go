@@ -100,7 +100,7 @@ var readers = map[scoring.Datatype]func([]byte) float64{
 	scoring.FP32:   func(b []byte) float64 { return float64(math.Float32frombits(le.Uint32(b))) },
 	scoring.FP64:   func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) },
 	scoring.BF16:   func(b []byte) float64 { return float64(math.Float32frombits(uint32(le.Uint16(b)) << 16)) },
-	scoring.FP16:   func(b []byte) float64 { return half(le.Uint16(b)) },
+	scoring.FP16:   func(b []byte) float64 { return scoring.Float16(le.Uint16(b)) },
 	scoring.Uint8:  func(b []byte) float64 { return float64(b[0]) },
 	scoring.Uint16: func(b []byte) float64 { return float64(le.Uint16(b)) },
 	scoring.Uint32: func(b []byte) float64 { return float64(le.Uint32(b)) },
@@ -109,23 +109,4 @@ var readers = map[scoring.Datatype]func([]byte) float64{
 	scoring.Int16:  func(b []byte) float64 { return float64(int16(le.Uint16(b))) },
 	scoring.Int32:  func(b []byte) float64 { return float64(int32(le.Uint32(b))) },
 	scoring.Int64:  func(b []byte) float64 { return float64(int64(le.Uint64(b))) },
-}
-
-// half reads IEEE 754 binary16.
-func half(u uint16) float64 {
-	sign, exponent, fraction := 1.0, int(u>>10&0x1f), float64(u&0x3ff)
-	if u&0x8000 != 0 {
-		sign = -1
-	}
-	switch exponent {
-	case 0:
-		return sign * math.Ldexp(fraction, -24)
-	case 0x1f:
-		if fraction != 0 {
-			return math.NaN()
-		}
-		return math.Inf(int(sign))
-	default:
-		return sign * math.Ldexp(1+fraction/1024, exponent-15)
-	}
 }

@@ -79,7 +79,12 @@ func (e *Engine) Admit(ctx context.Context, ref scoring.ModelRef, schedule scori
 		if v.CacheTTL > 0 && e.parts.Cache != nil {
 			return nil // its answer may be there already
 		}
-		return v.Batcher.HasRoom(ctx, schedule, 1)
+		err := v.Batcher.HasRoom(ctx, schedule, 1)
+		if err != nil {
+			e.parts.Observer.Scored(v.ID, 0, scoring.Timing{}, scoring.AsError(err))
+			v.Statistics.Request(0, scoring.Timing{}, 0, err)
+		}
+		return err
 	})
 	if err != nil {
 		return scoring.AsError(err)

@@ -321,7 +321,7 @@ func TestExpiredWorkNeverRuns(t *testing.T) {
 
 func TestAdmitRefusesWithoutRoom(t *testing.T) {
 	t.Parallel()
-	var r rig
+	r := rig{maxRows: 1}
 	e := r.engine(t, true)
 	ref := scoring.ModelRef{Name: "m"}
 	if err := e.Admit(t.Context(), ref, scoring.Schedule{}); err != nil {

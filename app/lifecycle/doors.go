@@ -40,7 +40,10 @@ func (d *doors) serve(group *errgroup.Group) {
 // be closed before.
 func (d *doors) shutdown(ctx context.Context) error {
 	// A server that stops takes no more connections, and the mux may still have some.
-	<-d.given
+	select {
+	case <-d.given:
+	case <-ctx.Done():
+	}
 	rpc := make(chan error, 1)
 	go func() { rpc <- d.rpc.Shutdown(ctx) }()
 	err := d.web.Shutdown(ctx)

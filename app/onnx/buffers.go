@@ -46,12 +46,21 @@ func (b *buffers) get(size int) []byte {
 		return make([]byte, size)
 	}
 	room := bufferSize(size)
+	data := b.reuse(room)
+	if data == nil {
+		data = make([]byte, room) // without the lock: it takes time to clear
+	}
+	return data[:size]
+}
+
+// reuse gives memory of so many bytes that was put back; nil if there is none.
+func (b *buffers) reuse(room int) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	spare := b.spare[room]
 	if len(spare) == 0 {
 		b.stats.Made++
-		return make([]byte, room)[:size]
+		return nil
 	}
 	last := len(spare) - 1
 	data := spare[last]
@@ -59,7 +68,7 @@ func (b *buffers) get(size int) []byte {
 	b.spare[room] = spare[:last]
 	b.stats.Held -= int64(room)
 	b.stats.Reused++
-	return data[:size]
+	return data
 }
 
 // put takes memory back, if it is such as get gave for a large size.

@@ -23,10 +23,11 @@ type call struct {
 	order []int
 	// wanted are the outputs asked for, in the caller's order.
 	wanted []int
-	// room is C memory for small outputs.
-	room  []byte
-	pins  runtime.Pinner
-	watch watch
+	// room is C memory for small outputs, from the first multiple of [line] in roomMemory on.
+	roomMemory unsafe.Pointer
+	room       []byte
+	pins       runtime.Pinner
+	watch      watch
 }
 
 // newCall makes a call of a session; free frees it.
@@ -48,7 +49,7 @@ func (s *Session) newCall() (*call, error) {
 }
 
 func (k *call) free() {
-	C.free(unsafe.Pointer(unsafe.SliceData(k.room)))
+	C.free(k.roomMemory)
 	C.onda_free(k.c)
 }
 
@@ -57,8 +58,10 @@ func (k *call) grow(size int) {
 	if size <= len(k.room) {
 		return
 	}
-	C.free(unsafe.Pointer(unsafe.SliceData(k.room)))
-	k.room = unsafe.Slice((*byte)(C.malloc(C.size_t(size))), size)
+	C.free(k.roomMemory)
+	k.roomMemory = C.malloc(C.size_t(size + line))
+	raw := unsafe.Slice((*byte)(k.roomMemory), size+line)
+	k.room = raw[(line-int(uintptr(k.roomMemory)%line))%line:][:size]
 }
 
 // run runs the model on what was fed. With bound, the outputs are where bind said;

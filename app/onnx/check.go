@@ -68,7 +68,13 @@ func checkTensor(t *scoring.Tensor, want *scoring.TensorSpec) error {
 	if !shapeFits(t.Shape, want.Shape) {
 		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want %s", t.Name, scoring.FormatShape(t.Shape), scoring.FormatShape(want.Shape))
 	}
+	if len(t.Shape) > maxRank {
+		return scoring.Errorf(scoring.Invalid, "input %q: the shape has %d dimensions: at most %d are allowed", t.Name, len(t.Shape), maxRank)
+	}
 	n, ok := scoring.Elements(t.Shape)
+	if ok && n == 0 && !smallWithoutZeros(t.Shape) {
+		return scoring.Errorf(scoring.TooLarge, "input %q: shape %s: a tensor without elements may not claim more than %d of the other dimensions", t.Name, scoring.FormatShape(t.Shape), maxEmpty)
+	}
 	if !ok {
 		return scoring.Errorf(scoring.Invalid, "input %q: shape %s: want dimensions of 0 or more, and a product that fits 64 bits", t.Name, scoring.FormatShape(t.Shape))
 	}
@@ -83,6 +89,28 @@ func checkTensor(t *scoring.Tensor, want *scoring.TensorSpec) error {
 	default:
 		return checkSize(t, n)
 	}
+}
+
+const (
+	// maxRank bounds the dimensions of an input whose rank the model leaves open.
+	maxRank = 64
+	// maxEmpty bounds the product of the other dimensions of a tensor with a 0 among them.
+	// It costs nothing to send, and a sum over the 0 has an element for each of them.
+	maxEmpty = 1 << 16
+)
+
+// smallWithoutZeros says whether the product of the dimensions that are not 0 is small.
+func smallWithoutZeros(shape []int64) bool {
+	product := int64(1)
+	for _, d := range shape {
+		if d > maxEmpty {
+			return false
+		}
+		if product *= max(d, 1); product > maxEmpty {
+			return false
+		}
+	}
+	return true
 }
 
 // shapeFits says whether shape has the rank and the fixed dimensions of want; a nil want

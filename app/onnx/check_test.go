@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/onda-serving/onda/app/onnx/onnxtest"
@@ -74,5 +75,27 @@ func TestLongListsAreClipped(t *testing.T) {
 	long := string(make([]byte, 100))
 	if got := clip(long); len(got) != 67 {
 		t.Errorf("clip: got %d bytes, want 67", len(got))
+	}
+}
+
+func TestClaimsOfTensorsWithoutElementsAreBounded(t *testing.T) {
+	t.Parallel()
+	want := scoring.TensorSpec{Name: "x", Datatype: scoring.FP32, Shape: []int64{-1, -1}}
+	for _, c := range []struct {
+		shape []int64
+		code  scoring.Code
+	}{
+		{[]int64{0, 0}, 0},
+		{[]int64{1 << 16, 0}, 0},
+		{[]int64{1<<16 + 1, 0}, scoring.TooLarge},
+		{[]int64{10_000_000_000_000, 0}, scoring.TooLarge},
+	} {
+		if err := checkTensor(&scoring.Tensor{Name: "x", Datatype: scoring.FP32, Shape: c.shape}, &want); scoring.CodeOf(err) != c.code {
+			t.Errorf("%v: got %v, want %v", c.shape, err, c.code)
+		}
+	}
+	free := scoring.TensorSpec{Name: "x", Datatype: scoring.FP32}
+	if err := checkTensor(&scoring.Tensor{Name: "x", Datatype: scoring.FP32, Shape: slices.Repeat([]int64{1}, 1000), Data: make([]byte, 4)}, &free); scoring.CodeOf(err) != scoring.Invalid {
+		t.Errorf("a thousand dimensions: %v", err)
 	}
 }

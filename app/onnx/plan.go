@@ -97,7 +97,8 @@ func newPlan(k *call, outputs []scoring.Tensor) *plan {
 		at := -1
 		if len(t.Data) < leastBuffer {
 			at = p.total
-			p.total += (len(t.Data) + 7) &^ 7 // elements of any size may begin here
+			// As the library's own outputs do: the last bits depend on where a tensor begins.
+			p.total += (len(t.Data) + line - 1) &^ (line - 1)
 		}
 		p.small = append(p.small, at)
 	}

@@ -13,7 +13,10 @@ import (
 
 // addBatcher gives a version the batcher that its files ask for.
 func (l Loader) addBatcher(ctx context.Context, v *Version, plan artifact.Plan) error {
-	rows := l.rows(ctx, v, plan)
+	rows, err := l.rows(ctx, v, plan)
+	if err != nil {
+		return err
+	}
 	if rows > 1 {
 		if err := rowsEverywhere(v.Session.Signature()); err != nil {
 			return fmt.Errorf("batching.max_rows is %d: %w", rows, err)
@@ -30,7 +33,13 @@ func (l Loader) addBatcher(ctx context.Context, v *Version, plan artifact.Plan) 
 	if err := config.Check(v.Session.Signature()); err != nil {
 		return err
 	}
+	if err := checkPadding(ctx, v.Session, config); err != nil {
+		return err
+	}
 	v.MaxRows = config.MaxRows
+	if plan.Cache && l.CacheTTL == 0 {
+		l.Log.Warn().Str("model", v.ID.Name).Int64("version", v.ID.Version).Msg("the version asks for its answers to be kept, and there is no memory for that: set ONDA_CACHE_SIZE")
+	}
 	if plan.Cache && l.CacheTTL > 0 {
 		v.CacheTTL = cmp.Or(plan.CacheTTL, l.CacheTTL)
 	}
@@ -48,28 +57,31 @@ func (l Loader) addBatcher(ctx context.Context, v *Version, plan artifact.Plan) 
 // rows is the most rows of a run: what the model's first axis fixes, else what its files
 // say, else what the model shows when it is tried. 0 means that its rows are not
 // independent.
-func (l Loader) rows(ctx context.Context, v *Version, plan artifact.Plan) int {
+func (l Loader) rows(ctx context.Context, v *Version, plan artifact.Plan) (int, error) {
 	switch {
 	case v.Pipeline != nil && v.Pipeline.MaxRows() > 0:
-		return v.Pipeline.MaxRows()
+		return v.Pipeline.MaxRows(), nil
 	case plan.Alone:
-		return 0
+		return 0, nil
 	case plan.MaxRows > 0:
-		return plan.MaxRows
+		return plan.MaxRows, nil
 	case v.Pipeline != nil && rowsEverywhere(v.Session.Signature()) == nil:
-		return l.MaxRows // a pipeline's instances have nothing to do with each other
+		return l.MaxRows, nil // a pipeline's instances have nothing to do with each other
 	case v.Pipeline != nil:
-		return 1
+		return 1, nil
 	case l.MaxRows < 2:
-		return 0
+		return 0, nil
 	}
-	yes, reason := independentRows(ctx, v.Session)
+	yes, reason, err := independentRows(ctx, v.Session, l.MaxRows)
+	if err != nil {
+		return 0, err
+	}
 	if !yes {
 		l.Log.Info().Str("model", v.ID.Name).Int64("version", v.ID.Version).Str("reason", reason).
 			Msg("requests are not batched: batching.max_rows in model.yaml, or max_batch_size in config.pbtxt, would say that they can be")
-		return 0
+		return 0, nil
 	}
-	return l.MaxRows
+	return l.MaxRows, nil
 }
 
 // rowsEverywhere says whether the first axis of all tensors can be that of the rows. One

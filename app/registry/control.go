@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/scoring"
@@ -50,6 +51,9 @@ func (c *Control) Load(ctx context.Context, req scoring.LoadRequest) error {
 		return err
 	}
 	defer c.release()
+	// A load that has begun goes on when its caller leaves: half of it is no use to anybody.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestLoad)
+	defer cancel()
 	folder, cleanUp, err := c.folder(req)
 	if err != nil {
 		return err
@@ -73,6 +77,9 @@ func (c *Control) Load(ctx context.Context, req scoring.LoadRequest) error {
 	return nil
 }
 
+// longestLoad bounds a load, from large files on slow storage too.
+const longestLoad = 15 * time.Minute
+
 // configOf reads the configuration of a load request; nil if it brings none.
 func configOf(req scoring.LoadRequest) (*configpb.ModelConfig, error) {
 	if req.Config == "" {
@@ -89,11 +96,10 @@ func configOf(req scoring.LoadRequest) (*configpb.ModelConfig, error) {
 }
 
 func failedToLoad(name string, err error) error {
-	code := scoring.Invalid
 	if errors.Is(err, fs.ErrNotExist) {
-		code = scoring.NotFound
+		return scoring.Errorf(scoring.NotFound, "failed to load '%s': the models folder has no such model, or a file of it is missing; the server's log says which", name).WithCause(err)
 	}
-	return scoring.Errorf(code, "failed to load '%s': %s", name, err).WithCause(err)
+	return scoring.Errorf(scoring.Invalid, "failed to load '%s': %s", name, err).WithCause(err)
 }
 
 // folder is where the model's folder is: the models folder, or one made of the files that
@@ -172,6 +178,10 @@ func (c *Control) Unload(ctx context.Context, name string) error {
 	freed := c.registry.Replace(name, nil)
 	c.changed(gone)
 	c.loader.Log.Info().Str("model", name).Msg("model unloaded")
+	if _, err := os.Stat(filepath.Join(c.models, name)); errors.Is(err, fs.ErrNotExist) {
+		// Its files came with a request, and are gone: nothing could load it again.
+		c.registry.Forget(name)
+	}
 	select {
 	case <-freed:
 		return nil

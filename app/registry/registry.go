@@ -136,7 +136,8 @@ func (r *Registry) Announce(refs []artifact.Ref) {
 func (r *Registry) Add(ref artifact.Ref, v *Version) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if s := r.models[ref.Name][ref.Version]; r.closed || s != nil && s.State != Loading {
+		// Somebody loaded, or unloaded, this version in the meantime: theirs counts.
 		return v.Session.Close()
 	}
 	r.setLocked(&Status{Ref: ref, State: Available, Version: v})
@@ -148,6 +149,9 @@ func (r *Registry) Add(ref artifact.Ref, v *Version) error {
 func (r *Registry) Fail(ref artifact.Ref, reason error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s := r.models[ref.Name][ref.Version]; s != nil && s.State != Loading {
+		return // somebody loaded, or unloaded, this version in the meantime
+	}
 	r.setLocked(&Status{Ref: ref, State: Failed, Reason: reason.Error()})
 }
 

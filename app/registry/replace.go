@@ -65,6 +65,18 @@ func (v *Version) retire() error {
 	return nil
 }
 
+// Forget drops a model whose versions are unloaded.
+func (r *Registry) Forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.models[name] {
+		if s.State != Unloaded {
+			return
+		}
+	}
+	delete(r.models, name)
+}
+
 // abort ends a load that failed: versions that did not answer before it failed with it.
 func (r *Registry) abort(refs []artifact.Ref, reason error) {
 	r.mu.Lock()

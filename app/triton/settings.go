@@ -28,9 +28,9 @@ type Settings struct {
 	// Batching says that requests of several callers may share a run, of MaxRows at most.
 	// Without it requests run one by one.
 	Batching bool
-	// Auto says that the file leaves batching to the model's file: it has neither a
-	// max_batch_size nor all tensors, and is completed as if it were not there. MaxRows is
-	// then 0, and Batching false.
+	// Auto says that there is no file, so that batching is left to the model's own. A file
+	// without max_batch_size means 0, also where it leaves out tensors: Triton would take
+	// that for a batch axis which may be none.
 	Auto bool
 	// Delay is how long a batch that is not full waits for more rows.
 	Delay time.Duration
@@ -108,7 +108,7 @@ func SettingsOf(cfg *configpb.ModelConfig) (Settings, error) {
 // schedule takes the settings of dynamic_batching, and what its absence means.
 func (s *Settings) schedule(c *checks, cfg *configpb.ModelConfig) {
 	complete := len(cfg.GetInput()) > 0 && len(cfg.GetOutput()) > 0
-	s.Auto = !complete && s.MaxRows == 0
+	s.Auto = cfg == nil
 	batching := cfg.GetDynamicBatching()
 	// Triton's onnxruntime backend turns batching on for a file that it has to complete.
 	s.Batching = s.MaxRows > 1 && (batching != nil || !complete && cfg.GetSchedulingChoice() == nil)

@@ -76,8 +76,8 @@ func TestSettingsOfBatching(t *testing.T) {
 		rows           int
 		batching, auto bool
 	}{
-		{"nothing is said", "", 0, false, true},
-		{"the outputs are left out", `input { name: "a" data_type: TYPE_FP32 dims: 4 }`, 0, false, true},
+		{"nothing is said", "", 0, false, false},
+		{"the outputs are left out", `input { name: "a" data_type: TYPE_FP32 dims: 4 }`, 0, false, false},
 		{"no batch axis", tensors, 0, false, false},
 		{"no batch axis, but batching", tensors + "dynamic_batching {}", 0, false, false},
 		{"one by one", tensors + "max_batch_size: 8", 8, false, false},

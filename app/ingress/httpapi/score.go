@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-
 	"net/http"
 	"strconv"
 	"time"
