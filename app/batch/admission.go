@@ -81,8 +81,8 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 		return nil
 	}
 	wait, run := b.aheadLocked(lane), b.latency.least(rows)
-	if wait+run <= left {
-		return nil
+	if (wait+run)*5/4 <= left {
+		return nil // with a margin: an answer a moment after the budget is worth nothing
 	}
 	return scoring.Errorf(scoring.Overloaded, "the model is overloaded: the wait is about %s, the run %s, and the request's time budget %s", wait.Round(time.Millisecond), run.Round(time.Millisecond), left.Round(time.Millisecond)).
 		WithRetryAfter(b.clearsLocked(lane))

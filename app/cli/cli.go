@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -86,6 +87,7 @@ func serve(stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	defer stop()
+	runtime.GOMAXPROCS(config.Processors() + spareProcessors)
 	app, err := lifecycle.New(cfg, version(), log)
 	if err != nil {
 		log.Error().Err(err).Msg("could not start")
@@ -97,6 +99,12 @@ func serve(stderr io.Writer) int {
 	}
 	return exitOK
 }
+
+// spareProcessors is how many goroutines may run besides one for each core. Decoding keeps
+// a core busy for milliseconds at a time, and with no more processors than cores nobody
+// would look at the network meanwhile: requests that are refused would wait for their turn
+// as if they were served. The kernel shares the cores, and favours who mostly sleeps.
+const spareProcessors = 2
 
 func printConfig(stdout, stderr io.Writer) int {
 	cfg, unknown, err := config.Load()

@@ -24,7 +24,11 @@ import (
 // with limits of its own. On a host without limits the kernel shares the cores fairly, and
 // threads of a run that wait do not spin, so that a sidecar beside as many threads as
 // cores answers as fast as beside fewer; a core kept free would be lost.
-func (c Config) Cores() float64 { return c.cores(min(cpuQuota(), float64(runtime.GOMAXPROCS(0)))) }
+func (c Config) Cores() float64 { return c.cores(min(cpuQuota(), float64(Processors()))) }
+
+// Processors is what GOMAXPROCS was when it was first asked for: who raises it for other
+// reasons does not make cores.
+var Processors = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })
 
 func (c Config) cores(limit float64) float64 { return max(limit-c.SidecarCPU, 0) }
 

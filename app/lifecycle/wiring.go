@@ -5,7 +5,6 @@ import (
 	"log"
 	"math"
 	"net/http"
-	"runtime"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/batch"
+	"github.com/onda-serving/onda/app/config"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/ingress/grpcapi"
@@ -80,7 +80,7 @@ func (a *App) engine() *engine.Engine {
 	return engine.New(engine.Parts{
 		Flights: a.flights,
 		// Who waits here has a place in a version's queue already, which bounds how many do.
-		Preprocess: admit.New(runtime.GOMAXPROCS(0), math.MaxInt),
+		Preprocess: admit.New(config.Processors(), math.MaxInt),
 		Models:     a.registry,
 		Buffers:    a.buffers,
 		Cache:      a.cache,

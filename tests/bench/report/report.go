@@ -60,6 +60,9 @@ func Write(dir string) error {
 	}
 	p.Reset()
 	p.head(parts)
+	if err := p.reasons(); err != nil {
+		return err
+	}
 	p.WriteString(body.String())
 	for _, name := range slices.Sorted(maps.Keys(p.plots)) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(p.plots[name]), 0o600); err != nil {
@@ -75,7 +78,7 @@ func (p *page) say(format string, args ...any) { fmt.Fprintf(p, format+"\n", arg
 // head says what it is all about, and how the targets fared.
 func (p *page) head(parts []suite.Result) {
 	p.say("# Benchmark results\n")
-	p.say("Written by `make bench`; nothing here is edited by hand. The numbers of each measurement, round by round, are in")
+	p.say("Written by `make bench`; only the reasons for missed targets are people's. The numbers of each measurement, round by round, are in")
 	p.say("[results](results).\n")
 	p.say("How it is measured: the programs run on one machine and share its cores. Variants take turns, round after round")
 	p.say("(A B C A B C ...), so that what disturbs the machine disturbs all of them; a number is the median of the rounds, with")
@@ -106,6 +109,23 @@ func (p *page) head(parts []suite.Result) {
 		p.say("| %s | %s | %s | %s | %s |", t.part, t.what, t.wanted(), t.measured(), t.verdict())
 	}
 	p.say("")
+}
+
+// reasonsFile says, in words of people, why targets were missed.
+const reasonsFile = "REASONS.md"
+
+// reasons adds what people found out about the targets that were missed.
+func (p *page) reasons() error {
+	text, err := os.ReadFile(filepath.Join(p.dir, reasonsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.say("## Where a target is missed, and why\n")
+	p.say("%s\n", strings.TrimSpace(string(text)))
+	return nil
 }
 
 // versions lists what took part.
