@@ -1,6 +1,7 @@
-// Package admit is the gate in front of the models: a limit on the rows in flight and a
-// bounded queue before it. What does not fit is refused at once, because a server that
-// queues without bound answers everybody too late.
+// Package admit bounds what the server takes on: the memory of bodies and of waiting tensors
+// ([Bytes]), the requests that are pre-processed at once ([Gate]), and it counts those under
+// way, for a stop to wait for ([Flights]). Which requests a model has room for is decided by
+// its batcher: see package batch.
 package admit
 
 import (

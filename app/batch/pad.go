@@ -133,28 +133,13 @@ func encode(d scoring.Datatype, value float64) []byte {
 	case scoring.BF16:
 		le.PutUint16(word[:], uint16(math.Float32bits(float32(value))>>16))
 	case scoring.FP16:
-		le.PutUint16(word[:], half(float32(value)))
+		le.PutUint16(word[:], scoring.ToFloat16(float32(value)))
 	case scoring.Uint64:
 		le.PutUint64(word[:], uint64(max(value, 0)))
 	default:
 		le.PutUint64(word[:], uint64(int64(value)))
 	}
 	return word[:d.Size()]
-}
-
-// half rounds toward zero to IEEE 754 binary16. Padding is 0, 1, -1 or a token's number:
-// values that binary16 holds exactly, or not at all.
-func half(f float32) uint16 {
-	u := math.Float32bits(f)
-	sign, exponent, fraction := uint16(u>>16)&0x8000, int(u>>23&0xff)-127, u&0x7fffff
-	switch {
-	case exponent > 15:
-		return sign | 0x7bff // the largest there is
-	case exponent < -14:
-		return sign
-	default:
-		return sign | uint16(exponent+15)<<10 | uint16(fraction>>13)
-	}
 }
 
 // copier copies a tensor into the upper corner of a larger one.

@@ -100,7 +100,7 @@ var readers = map[scoring.Datatype]func([]byte) float64{
 	scoring.FP32:   func(b []byte) float64 { return float64(math.Float32frombits(le.Uint32(b))) },
 	scoring.FP64:   func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) },
 	scoring.BF16:   func(b []byte) float64 { return float64(math.Float32frombits(uint32(le.Uint16(b)) << 16)) },
-	scoring.FP16:   func(b []byte) float64 { return scoring.Float16(le.Uint16(b)) },
+	scoring.FP16:   func(b []byte) float64 { return float64(scoring.Float16(le.Uint16(b))) },
 	scoring.Uint8:  func(b []byte) float64 { return float64(b[0]) },
 	scoring.Uint16: func(b []byte) float64 { return float64(le.Uint16(b)) },
 	scoring.Uint32: func(b []byte) float64 { return float64(le.Uint32(b)) },

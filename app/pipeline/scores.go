@@ -104,7 +104,7 @@ func readRow(row []float32, t scoring.Tensor, i int) bool {
 	data := t.Data[i*len(row)*size:]
 	for j := range row {
 		if size == 2 {
-			row[j] = fromHalf(binary.LittleEndian.Uint16(data[2*j:]))
+			row[j] = scoring.Float16(binary.LittleEndian.Uint16(data[2*j:]))
 		} else {
 			row[j] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*j:]))
 		}

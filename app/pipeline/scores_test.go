@@ -121,7 +121,7 @@ func TestHalfOutputWithExtraAxes(t *testing.T) {
 	t.Parallel()
 	data := make([]byte, 0, 6)
 	for _, v := range []float32{0.25, 0.5, 0.125} {
-		data = binary.LittleEndian.AppendUint16(data, toHalf(v))
+		data = binary.LittleEndian.AppendUint16(data, scoring.ToFloat16(v))
 	}
 	output := scoring.Tensor{Name: "out", Datatype: scoring.FP16, Shape: []int64{1, 3, 1, 1}, Data: data}
 	got, err := newImage(t, imageSpec(4), Limits{}).Postprocess([]scoring.Tensor{output}, 1, scoring.Parameters{TopK: 1})
@@ -179,26 +179,26 @@ func TestFitsClasses(t *testing.T) {
 func TestHalf(t *testing.T) {
 	t.Parallel()
 	for h := range uint16(0x7c00) {
-		low := fromHalf(h)
-		if got := toHalf(low); got != h || toHalf(-low) != h|0x8000 {
+		low := scoring.Float16(h)
+		if got := scoring.ToFloat16(low); got != h || scoring.ToFloat16(-low) != h|0x8000 {
 			t.Fatalf("%#x: got %#x", h, got)
 		}
-		high := float64(fromHalf(h + 1))
+		high := float64(scoring.Float16(h + 1))
 		if h == 0x7bff {
 			high = 65536 // the next step, were there no infinity
 		}
 		middle := float32((float64(low) + high) / 2) // exact: 11 bits of fraction
 		even := h + h&1
 		below, above := math.Nextafter32(middle, 0), math.Nextafter32(middle, math.MaxFloat32)
-		if toHalf(below) != h || toHalf(middle) != even || toHalf(above) != h+1 {
-			t.Fatalf("%#x: around %v got %#x %#x %#x", h, middle, toHalf(below), toHalf(middle), toHalf(above))
+		if scoring.ToFloat16(below) != h || scoring.ToFloat16(middle) != even || scoring.ToFloat16(above) != h+1 {
+			t.Fatalf("%#x: around %v got %#x %#x %#x", h, middle, scoring.ToFloat16(below), scoring.ToFloat16(middle), scoring.ToFloat16(above))
 		}
 	}
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
-	if toHalf(inf) != 0x7c00 || toHalf(-inf) != 0xfc00 || fromHalf(0x7c00) != inf || fromHalf(0xfc00) != -inf {
+	if scoring.ToFloat16(inf) != 0x7c00 || scoring.ToFloat16(-inf) != 0xfc00 || scoring.Float16(0x7c00) != inf || scoring.Float16(0xfc00) != -inf {
 		t.Error("infinities")
 	}
-	if n := fromHalf(toHalf(nan)); n == n || toHalf(math.MaxFloat32) != 0x7c00 {
+	if n := scoring.Float16(scoring.ToFloat16(nan)); n == n || scoring.ToFloat16(math.MaxFloat32) != 0x7c00 {
 		t.Error("NaN or overflow")
 	}
 }

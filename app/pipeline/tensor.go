@@ -29,8 +29,8 @@ func newTensorWriter(spec ImageSpec, datatype scoring.Datatype) (tensorWriter, e
 			w.table[c][v] = math.Float32bits(value)
 			stored := value
 			if datatype == scoring.FP16 {
-				w.table[c][v] = uint32(toHalf(value))
-				stored = fromHalf(toHalf(value))
+				w.table[c][v] = uint32(scoring.ToFloat16(value))
+				stored = scoring.Float16(scoring.ToFloat16(value))
 			}
 			if !finite(float64(stored)) {
 				return w, fmt.Errorf("pipeline.image.scale[%d]: (%d - mean) * scale does not fit %s", c, v, datatype)

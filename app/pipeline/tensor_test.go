@@ -78,7 +78,7 @@ func TestHalfInput(t *testing.T) {
 	}
 	var got []float32
 	for data := tensors[0].Data; len(data) > 0; data = data[2:] {
-		got = append(got, fromHalf(binary.LittleEndian.Uint16(data)))
+		got = append(got, scoring.Float16(binary.LittleEndian.Uint16(data)))
 	}
 	want := "FP16 [0.5 3.5 6.5 9.5 -102 -99 -96 -93 1 4 7 10]"
 	if s := fmt.Sprint(tensors[0].Datatype, " ", got); s != want {

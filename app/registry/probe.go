@@ -242,7 +242,7 @@ func near(a, b *scoring.Tensor) bool {
 	case scoring.FP64:
 		read = func(e []byte) float64 { return math.Float64frombits(le.Uint64(e)) }
 	case scoring.FP16:
-		read, tolerance = func(e []byte) float64 { return scoring.Float16(le.Uint16(e)) }, 2e-2
+		read, tolerance = func(e []byte) float64 { return float64(scoring.Float16(le.Uint16(e))) }, 2e-2
 	case scoring.BF16:
 		read, tolerance = func(e []byte) float64 { return float64(math.Float32frombits(uint32(le.Uint16(e)) << 16)) }, 5e-2
 	default:
