@@ -38,6 +38,7 @@ $(TESTS): export ONDA_TEST_PYTHON := $(LOCAL)/venv/clients/bin/python
 $(TESTS): export ONDA_TEST_DAPR := $(TOOLS)/dapr
 $(TESTS): export ONDA_TEST_DAPRD := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/daprd
 $(TESTS): export ONDA_TEST_SENTRY := $(LOCAL)/dapr/$(DAPR_VERSION)/.dapr/bin/sentry
+$(TESTS): export ONDA_TEST_AZURITE := $(LOCAL)/azurite/$(AZURITE_VERSION)/node_modules/.bin/azurite-blob
 
 ##@ Run
 

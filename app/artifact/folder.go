@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/onda-serving/onda/app/triton"
@@ -161,4 +162,19 @@ func read(root *os.Root, name string, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return data, nil
+}
+
+// SizeOf is the size of the files in a version's folder, in bytes, without reading them.
+func SizeOf(ref Ref) (int64, error) {
+	entries, err := os.ReadDir(ref.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("read folder of %s: %w", ref, err)
+	}
+	size := int64(0)
+	for _, entry := range entries {
+		if info, err := os.Stat(filepath.Join(ref.Dir, entry.Name())); err == nil && info.Mode().IsRegular() {
+			size += info.Size()
+		}
+	}
+	return size, nil
 }

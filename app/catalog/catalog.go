@@ -10,6 +10,7 @@
 package catalog
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -111,7 +112,7 @@ type Version struct {
 	// Licence as an SPDX expression.
 	Licence string `json:"licence,omitempty"`
 	// Source says what the version was made of.
-	Source Source `json:"source"`
+	Source Source `json:"source,omitzero"`
 	// Metrics measured when it was made, by name.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
 	// Tags are the operators' own words, by name.
@@ -179,6 +180,9 @@ type Shadow struct {
 	Share float64 `json:"share"`
 }
 
+// LabelCanary names the candidate of a running rollout.
+const LabelCanary = "canary"
+
 // The states of a rollout.
 const (
 	// Running rollouts are judged.
@@ -202,7 +206,8 @@ type Rollout struct {
 	Steps []int `json:"steps"`
 	// Step is the index of the current share in Steps.
 	Step int `json:"step"`
-	// StepSince is when the current step began, in UTC.
+	// StepSince is when the current step began or, of a rollout that ended, when it ended; in
+	// UTC.
 	StepSince time.Time `json:"step_since"`
 	// Rule that the candidate must keep.
 	Rule Rule `json:"rule"`
@@ -214,13 +219,14 @@ type Rollout struct {
 	Verdict string `json:"verdict,omitempty"`
 }
 
-// Rule says when a candidate has failed, and when a step is done.
+// Rule says when a candidate has failed, and when a step is done. In a rule that an operator
+// gives, 0 stands for the default: see [Rule.WithDefaults].
 type Rule struct {
 	// MaxErrorRate is how much larger than the baseline's the candidate's share of failed
 	// requests may be: 0.01 is one request in a hundred.
 	MaxErrorRate float64 `json:"max_error_rate"`
 	// MaxP99Ratio is how many times the baseline's 99th percentile of latency the
-	// candidate's may be; 0 does not look at it.
+	// candidate's may be. To not look at it, give 1000, the most.
 	MaxP99Ratio float64 `json:"max_p99_ratio"`
 	// MaxDivergence is the largest share of compared answers that may disagree with the
 	// baseline's, of 1; 1 does not look at it.
@@ -283,16 +289,33 @@ type Index struct {
 	Models map[string]int64 `json:"models"`
 }
 
-// The keys of the documents. Names of models hold no colon. A slash would be the obvious
-// separator, but the sidecar's HTTP API takes it for a part of the path, and Cosmos DB
-// refuses it.
+// IndexKey is the key of the document that lists the models. Names of models hold no colon,
+// so that no two documents share a key. A slash would be the obvious separator, but the
+// sidecar's HTTP API takes it for a part of the path, and Cosmos DB refuses it.
 const IndexKey = "registry:index"
 
 // ModelKey is the key of a model's document.
 func ModelKey(name string) string { return "registry:model:" + name }
 
+// HistoryKey is the key of an archived segment of a model's history, counted from 1. Segment
+// n holds the entries with the revisions 32(n-1)+1 to 32n.
+func HistoryKey(name string, segment int64) string {
+	return "registry:history:" + name + ":" + strconv.FormatInt(segment, 10)
+}
+
 // EvidenceKey is the key of what the replicas have seen of a model's rollout: see package judge.
 func EvidenceKey(name string) string { return "registry:evidence:" + name }
+
+// New gives the document of a model that nothing is known of yet.
+func New(name string) *Model {
+	return &Model{
+		Schema:   Schema,
+		Name:     name,
+		Versions: map[int64]Version{},
+		State:    State{Labels: map[string]int64{}, Standing: map[int64]Standing{}},
+		History:  []Entry{},
+	}
+}
 
 // Managed says whether an operator decides which version answers.
 func (m *Model) Managed() bool { return m != nil && m.Labels[scoring.LabelLive] != 0 }

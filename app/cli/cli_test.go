@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,12 +22,19 @@ const usage = `Onda scores ONNX models behind a Dapr sidecar.
 Usage: onda <command>
 
 Commands:
-  serve      score requests until SIGTERM or SIGINT
-  config     print every setting with its value and meaning, and check them
-  version    print the version of this build
+  serve       score requests until SIGTERM or SIGINT
+  models      register, inspect and roll out the models of a running Onda
+  config      print every setting with its value and meaning, and check them
+  version     print the version of this build
+  completion  print what completes commands and names of models in a shell
 
 Settings come from the environment: see "onda config".
 `
+
+// leaf is what a wrong command line of a command without commands of its own shows.
+func leaf(name, text string) string {
+	return "onda: " + text + "\n\nUsage: onda " + name + "\n\nSee \"onda " + name + " --help\".\n"
+}
 
 // run runs a command and compares everything that it shows.
 func run(t *testing.T, args []string, code int, stdout, stderr string) {
@@ -66,22 +75,75 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"no command", nil, 2, "", usage},
+		{"no command", nil, 2, "", "onda: which command?\n\n" + usage},
 		{"help", []string{"help"}, 0, usage, ""},
-		{"-h", []string{"-h"}, 0, "", usage},
-		{"--help", []string{"--help"}, 0, "", usage},
-		{"unknown command", []string{"server"}, 2, "", "onda: unknown command \"server\"\n\n" + usage},
+		{"-h", []string{"-h"}, 0, usage, ""},
+		{"--help", []string{"--help"}, 0, usage, ""},
+		{"help of a command", []string{"help", "serve"}, 0, "Score requests until SIGTERM or SIGINT.\n\nUsage: onda serve\n", ""},
+		{"--help of a command", []string{"serve", "--help"}, 0, "Score requests until SIGTERM or SIGINT.\n\nUsage: onda serve\n", ""},
+		{"help of nothing", []string{"help", "server"}, 2, "", "onda: unknown command \"server\"\n\n" + usage},
+		{"unknown command", []string{"server"}, 2, "", "onda: unknown command \"server\": did you mean serve?\n\n" + usage},
 		{"empty command", []string{""}, 2, "", "onda: unknown command \"\"\n\n" + usage},
-		{"unknown flag", []string{"-port", "80", "serve"}, 2, "", "flag provided but not defined: -port\n" + usage},
-		{"too much", []string{"serve", "now"}, 2, "", usage},
-		{"flag after the command", []string{"version", "-v"}, 2, "", usage},
+		{"unknown flag", []string{"-port", "80", "serve"}, 2, "", "onda: unknown shorthand flag: 'p' in -port\n\n" + usage},
+		{"too much", []string{"serve", "now"}, 2, "", leaf("serve", `unexpected "now"`)},
+		{"flag after the command", []string{"version", "-v"}, 2, "", leaf("version", "unknown shorthand flag: 'v' in -v")},
+		{"models without a command", []string{"models", "lst"}, 2, "", "onda: unknown command \"lst\": did you mean list?\n\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			if test.args != nil && test.args[0] == "models" {
+				var out, errs bytes.Buffer // whose help has the name of this machine
+				code := cli.Run(test.args, &out, &errs)
+				if code != test.code || out.Len() != 0 || !strings.HasPrefix(errs.String(), test.stderr+"Change and inspect") {
+					t.Errorf("got %d, %q and\n%s\nwant %d and %q first", code, out.String(), errs.String(), test.code, test.stderr)
+				}
+				return
+			}
 			run(t, test.args, test.code, test.stdout, test.stderr)
 		})
 	}
+}
+
+// TestModelsTakeTheEnvironment has the settings of a client in the environment.
+func TestModelsTakeTheEnvironment(t *testing.T) {
+	setenv(t, nil)
+	asked := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r
+		_, _ = w.Write([]byte(`{"models": []}`))
+	}))
+	defer server.Close()
+	for name, value := range map[string]string{"ONDA_SERVER": server.URL, "ONDA_REGISTRY_TOKEN": "hunter2", "USER": "alice"} {
+		t.Setenv(name, value)
+	}
+	run(t, []string{"models", "list", "-o", "json"}, 0, "{\"models\": []}\n", "")
+	r := <-asked
+	if got := r.Header.Get("authorization"); got != "Bearer hunter2" {
+		t.Errorf("authorization: got %q, want the token", got)
+	}
+	if got := r.Header.Get("x-onda-actor"); got != "alice" && !strings.HasPrefix(got, "alice@") {
+		t.Errorf("actor: got %q, want alice", got)
+	}
+	if got := r.Header.Get("user-agent"); got != "onda/dev" {
+		t.Errorf("user-agent: got %q, want the version", got)
+	}
+}
+
+// TestCompletionScripts only looks whether there is one for each shell: what they complete is
+// tested in package models.
+func TestCompletionScripts(t *testing.T) {
+	t.Parallel()
+	for shell, want := range map[string]string{"bash": "__start_onda", "zsh": "#compdef onda", "fish": "complete -c onda", "powershell": "Register-ArgumentCompleter -CommandName 'onda'"} {
+		var out, errs bytes.Buffer
+		if code := cli.Run([]string{"completion", shell}, &out, &errs); code != 0 || !strings.Contains(out.String(), want) || errs.Len() != 0 {
+			t.Errorf("%s: got %d, %d bytes without %q, and %q", shell, code, out.Len(), want, errs.String())
+		}
+	}
+	const line = "completion bash|zsh|fish|powershell"
+	run(t, []string{"completion", "csh"}, 2, "", "onda: shell \"csh\": want one of bash, zsh, fish, powershell\n\nUsage: onda "+line+"\n\nSee \"onda completion --help\".\n")
+	run(t, []string{"__complete", "completion", "z"}, 0, "zsh\n:4\n", "Completion ended with directive: ShellCompDirectiveNoFileComp\n")
+	run(t, []string{"__complete", "m"}, 0, "models\tregister, inspect and roll out the models of a running Onda\n:4\n", "Completion ended with directive: ShellCompDirectiveNoFileComp\n")
 }
 
 func TestVersion(t *testing.T) {

@@ -42,6 +42,7 @@ type Config struct {
 	MaxQueueBytes    Size          `envconfig:"ONDA_MAX_QUEUE_BYTES" default:"256Mi" desc:"most memory of tensors that wait, over all models"`
 	CacheSize        Size          `envconfig:"ONDA_CACHE_SIZE" default:"0" desc:"memory of the answer cache, for models whose files ask for one; 0 turns it off"`
 	CacheTTL         time.Duration `envconfig:"ONDA_CACHE_TTL" default:"10m" desc:"how long an answer is kept, where the model's files do not say"`
+	MemoryBudget     Size          `envconfig:"ONDA_MEMORY_BUDGET" default:"0" desc:"memory that loaded models may take together; the least recently used make room, and come back when they are asked for. 0 loads all of them at the start"`
 	ModelControl     string        `envconfig:"ONDA_MODEL_CONTROL" default:"none" desc:"explicit lets callers load and unload models over the v2 repository paths; none refuses them"`
 	MaxBody          Size          `envconfig:"ONDA_MAX_BODY" default:"32Mi" desc:"largest request body; keep the sidecar's --max-body-size no smaller"`
 	MaxInstances     int           `envconfig:"ONDA_MAX_INSTANCES" default:"64" desc:"most instances in one request"`
@@ -55,7 +56,18 @@ type Config struct {
 	LogFormat        string        `envconfig:"ONDA_LOG_FORMAT" default:"auto" desc:"json, console, or auto: console where stderr is a terminal"`
 	ServerName       string        `envconfig:"ONDA_SERVER_NAME" default:"onda" desc:"name that GET /v2 reports"`
 	Dapr             string        `envconfig:"ONDA_DAPR" default:"auto" desc:"on, off, or auto: on where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set"`
-	StateStore       string        `envconfig:"ONDA_STATE_STORE" default:"statestore" desc:"Dapr state store component for the model metadata"`
+	StateStore       string        `envconfig:"ONDA_STATE_STORE" default:"statestore" desc:"Dapr state store component that holds the registry; empty does without one"`
+	RegistryChanges  string        `envconfig:"ONDA_REGISTRY_CHANGES" default:"token" desc:"who may change the registry over /registry/v1: token (who shows ONDA_REGISTRY_TOKEN), open (everybody who reaches Onda) or off"`
+	RegistryToken    Secret        `envconfig:"ONDA_REGISTRY_TOKEN" desc:"token that changes of the registry must show, as authorization: Bearer"`
+	RegistryPoll     time.Duration `envconfig:"ONDA_REGISTRY_POLL" default:"1s" desc:"time between two looks for changes that other replicas made to the registry"`
+	RegistryWait     time.Duration `envconfig:"ONDA_REGISTRY_WAIT" default:"0s" desc:"how long a replica that starts and knows nothing of the registry waits for the state store before it answers with the newest versions of its folder, which may be others than the live ones; 0 waits for ever"`
+	ArtifactStore    string        `envconfig:"ONDA_ARTIFACT_STORE" desc:"folder that keeps the files of models that are uploaded: a path, or azblob://container, s3://bucket or gs://bucket; all replicas need the same. Empty takes no uploads"`
+	ArtifactSources  string        `envconfig:"ONDA_ARTIFACT_SOURCES" desc:"places, separated by commas, below which versions may be registered by location, such as azblob://models,/srv/models; empty allows none"`
+	ArtifactCache    string        `envconfig:"ONDA_ARTIFACT_CACHE" desc:"folder for files that were fetched, and for what the next start needs to know; empty takes a temporary one"`
+	ArtifactSize     Size          `envconfig:"ONDA_ARTIFACT_CACHE_SIZE" default:"20Gi" desc:"most bytes of files in ONDA_ARTIFACT_CACHE"`
+	MaxArtifact      Size          `envconfig:"ONDA_MAX_ARTIFACT" default:"2Gi" desc:"largest file of a model that is uploaded"`
+	ReplayRequests   int           `envconfig:"ONDA_REPLAY_REQUESTS" default:"32" desc:"newest requests of each model that are kept in memory, to be asked of a new version before it goes live; 0 keeps none"`
+	Replica          string        `envconfig:"ONDA_REPLICA" desc:"name of this replica among those that share a registry; empty takes the host's name and the port"`
 	PubSub           string        `envconfig:"ONDA_PUBSUB" default:"pubsub" desc:"Dapr pub/sub component of the scoring events"`
 	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
 	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
@@ -206,7 +218,13 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_SHUTDOWN_TIMEOUT", checkDuration(c.ShutdownTimeout, time.Millisecond)},
 		{"DAPR_GRPC_PORT", checkPort(c.DaprGRPCPort)},
 		{"DAPR_HTTP_PORT", checkPort(c.DaprHTTPPort)},
-		{"ONDA_STATE_STORE", checkNotEmpty(c.StateStore)},
+		{"ONDA_REGISTRY_CHANGES", checkOneOf(c.RegistryChanges, "token", "open", "off")},
+		{"ONDA_REGISTRY_POLL", checkDuration(c.RegistryPoll, 10*time.Millisecond)},
+		{"ONDA_REGISTRY_WAIT", checkDuration(c.RegistryWait, 0)},
+		{"ONDA_ARTIFACT_CACHE_SIZE", checkAtLeast(int(c.ArtifactSize), 1)},
+		{"ONDA_MAX_ARTIFACT", checkAtLeast(int(c.MaxArtifact), 1)},
+		{"ONDA_MEMORY_BUDGET", checkAtLeast(int(c.MemoryBudget), 0)},
+		{"ONDA_REPLAY_REQUESTS", checkAtLeast(c.ReplayRequests, 0)},
 		{"ONDA_PUBSUB", checkNotEmpty(c.PubSub)},
 		{"ONDA_RESULTS_TOPIC", checkNotEmpty(c.ResultsTopic)},
 		{"ONDA_DEAD_LETTER_TOPIC", checkNotEmpty(c.DeadLetterTopic)},
@@ -223,6 +241,9 @@ func unknownSettings(env []string) []string {
 	known := map[string]bool{}
 	for _, s := range Settings() {
 		known[s.Name] = true
+	}
+	for _, name := range clientVariables() {
+		known[name] = true
 	}
 	var found []string
 	for _, pair := range env {
@@ -359,4 +380,9 @@ func checkNotEmpty(value string) string {
 		return ""
 	}
 	return " is empty: want the name of a Dapr component or topic"
+}
+
+// Sources lists the URLs of ONDA_ARTIFACT_SOURCES.
+func (c Config) Sources() []string {
+	return strings.FieldsFunc(c.ArtifactSources, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -51,6 +51,7 @@ func TestDefaults(t *testing.T) {
 		Device: "cpu", MaxBatch: 32, MaxQueue: 256, MaxQueueBytes: 256 << 20, CacheTTL: 10 * time.Minute, ModelControl: "none", MaxBody: 32 << 20, MaxInstances: 64, MaxPixels: 50_000_000, MaxText: 32 << 10,
 		Timeout: 30 * time.Second, ReadTimeout: 30 * time.Second, DrainDelay: time.Second, ShutdownTimeout: 25 * time.Second,
 		LogLevel: "info", LogFormat: "auto", ServerName: "onda", Dapr: "auto", StateStore: "statestore", PubSub: "pubsub",
+		RegistryChanges: "token", RegistryPoll: time.Second, ArtifactSize: 20 << 30, MaxArtifact: 2 << 30, ReplayRequests: 32,
 		ResultsTopic: "scoring.results", DeadLetterTopic: "scoring.deadletter",
 	}
 	if got != want {
@@ -80,7 +81,7 @@ func TestEverySettingArrives(t *testing.T) {
 	special := map[string]string{
 		"ONDA_LISTEN": "[::1]:1", "ONDA_METRICS_LISTEN": ":2", "ONDA_MODELS_DIR": dir, "ONDA_DEVICE": "cuda",
 		"ONDA_LOG_LEVEL": "debug", "ONDA_LOG_FORMAT": "json", "ONDA_DAPR": "on",
-		"ONDA_MODEL_CONTROL": "explicit",
+		"ONDA_MODEL_CONTROL": "explicit", "ONDA_REGISTRY_CHANGES": "open",
 	}
 	kinds := map[reflect.Type]struct {
 		text string
@@ -199,7 +200,13 @@ func TestWrongSettings(t *testing.T) {
 		{"ONDA_LOG_LEVEL", "", `ONDA_LOG_LEVEL="": want one of trace, debug, info, warn, error`},
 		{"ONDA_LOG_FORMAT", "text", `ONDA_LOG_FORMAT="text": want one of auto, json, console`},
 		{"ONDA_DAPR", "true", `ONDA_DAPR="true": want one of auto, on, off`},
-		{"ONDA_STATE_STORE", "", "ONDA_STATE_STORE" + empty},
+		{"ONDA_REGISTRY_CHANGES", "yes", `ONDA_REGISTRY_CHANGES="yes": want one of token, open, off`},
+		{"ONDA_REGISTRY_POLL", "1ms", "ONDA_REGISTRY_POLL=1ms: want at least 10ms"},
+		{"ONDA_REGISTRY_WAIT", "-1s", "ONDA_REGISTRY_WAIT=-1s: want at least 0s"},
+		{"ONDA_ARTIFACT_CACHE_SIZE", "0", "ONDA_ARTIFACT_CACHE_SIZE=0: want at least 1"},
+		{"ONDA_MAX_ARTIFACT", "0", "ONDA_MAX_ARTIFACT=0: want at least 1"},
+		{"ONDA_MEMORY_BUDGET", "much", `ONDA_MEMORY_BUDGET="much"` + size},
+		{"ONDA_REPLAY_REQUESTS", "-1", "ONDA_REPLAY_REQUESTS=-1: want at least 0"},
 		{"ONDA_PUBSUB", " ", "ONDA_PUBSUB" + empty},
 		{"ONDA_RESULTS_TOPIC", "", "ONDA_RESULTS_TOPIC" + empty},
 		{"ONDA_DEAD_LETTER_TOPIC", "", "ONDA_DEAD_LETTER_TOPIC" + empty},

@@ -7,13 +7,16 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
+	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/cache"
+	"github.com/onda-serving/onda/app/compare"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -28,13 +31,13 @@ type Flights interface {
 // implements it.
 type Gate interface {
 	// Enter waits for a place; leave gives it back.
-	Enter(ctx context.Context, rows int) (leave func(), err error)
+	Enter(ctx context.Context) (leave func(), err error)
 }
 
 // Models leases versions: see registry.Registry, which implements it.
 type Models interface {
-	// Use calls fn with the version that ref names.
-	Use(ref scoring.ModelRef, fn func(*registry.Version) error) error
+	// Use calls fn with a lease of the version that want names.
+	Use(ctx context.Context, want registry.Want, fn func(registry.Lease) error) error
 }
 
 // Observer hears of every scoring: see telemetry.Metrics, which implements it.
@@ -44,6 +47,13 @@ type Observer interface {
 	Scored(id scoring.ModelID, rows int, timing scoring.Timing, err error)
 	// Panicked is called for every panic that was caught.
 	Panicked()
+	// Mirrored is called for every mirror that was asked what answered had answered: how its
+	// answer differs, how long it took with its waits, and its error, with which there is no
+	// difference.
+	Mirrored(answered, mirror scoring.ModelID, difference compare.Difference, took time.Duration, err error)
+	// MirrorDropped is called for every copy of a request that no mirror was asked; reason
+	// is one of the Dropped constants.
+	MirrorDropped(answered scoring.ModelID, reason string)
 }
 
 // Parts are what an engine needs of the rest of the app.
@@ -60,6 +70,15 @@ type Parts struct {
 	Buffers batch.Buffers
 	// Cache of answers; nil where there is none.
 	Cache *cache.Cache
+	// Mirrors is how many mirrors are asked at once; 0 asks none.
+	Mirrors int
+	// Copies bounds the memory of mirrored requests; nil sets no bound.
+	Copies *admit.Bytes
+	// RecentRequests and RecentBytes bound what is kept of each model's newest requests for
+	// [Engine.Replay]; 0 in either of them keeps nothing.
+	RecentRequests int
+	// RecentBytes is in bytes.
+	RecentBytes int64
 	// Observer of the scorings.
 	Observer Observer
 	// Log of panics.
@@ -67,15 +86,34 @@ type Parts struct {
 }
 
 // Engine scores requests. It is safe for concurrent use.
-type Engine struct{ parts Parts }
+type Engine struct {
+	parts   Parts
+	mirrors mirrors
+	recent  recent
+	// alone has room for the one request of nobody's that is pre-processed: see
+	// [Engine.askAlone].
+	alone chan struct{}
+}
 
-// New makes an engine of its parts.
-func New(parts Parts) *Engine { return &Engine{parts: parts} }
+// New makes an engine of its parts. [Engine.Close] ends what it does on its own.
+func New(parts Parts) *Engine {
+	e := &Engine{parts: parts, alone: make(chan struct{}, 1)}
+	e.mirrors.init(parts.Mirrors)
+	e.recent.init(parts.RecentRequests, parts.RecentBytes)
+	return e
+}
 
-// Admit says whether a request to ref would be let in now. Doors ask before they read its
+// Close ends the mirrors that are being asked, and waits for that, at most until ctx ends.
+// It is for after the last request: what comes later is answered, and not mirrored.
+func (e *Engine) Close(ctx context.Context) error {
+	e.recent.close()
+	return e.mirrors.close(ctx)
+}
+
+// Admit says whether a request for want would be let in now. Doors ask before they read its
 // body; what comes later is decided later. The error is an [scoring.Error].
-func (e *Engine) Admit(ctx context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error {
-	err := e.parts.Models.Use(ref, func(v *registry.Version) error {
+func (e *Engine) Admit(ctx context.Context, want registry.Want, schedule scoring.Schedule) error {
+	err := e.parts.Models.Use(ctx, want, func(v registry.Lease) error {
 		if v.CacheTTL > 0 && e.parts.Cache != nil {
 			return nil // its answer may be there already
 		}
@@ -95,21 +133,79 @@ func (e *Engine) Admit(ctx context.Context, ref scoring.ModelRef, schedule scori
 // Predict scores instances with the model's pipeline. The error is an [scoring.Error].
 func (e *Engine) Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error) {
 	resp := &scoring.PredictResponse{ID: idOr(req.ID)}
-	err := e.score(req.Model, len(req.Instances), &resp.Timing, &resp.Model, func(v *registry.Version) error {
-		answer, err := e.keep(ctx, v, &resp.Timing, e.predictAnswer(v, req))
-		resp.Predictions = answer.predictions
-		return err
-	})
+	answer, err := e.score(ctx, question{predict: req}, &resp.Timing, &resp.Model)
 	if err != nil {
 		return nil, err
 	}
+	resp.Predictions = answer.predictions
 	return resp, nil
+}
+
+// Infer runs a model on tensors. The error is an [scoring.Error].
+func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error) {
+	resp := &scoring.InferResponse{ID: idOr(req.ID)}
+	answer, err := e.score(ctx, question{infer: req}, &resp.Timing, &resp.Model)
+	if err != nil {
+		return nil, err
+	}
+	resp.Outputs = answer.outputs
+	return resp, nil
+}
+
+// score is what predictions and inferences share: count, lease, answer, tell the observer.
+// It fills id.
+func (e *Engine) score(ctx context.Context, q question, timing *scoring.Timing, id *scoring.ModelID) (a answer, err error) {
+	rows := q.rows()
+	defer func() {
+		if p := recover(); p != nil {
+			err = e.caught(p)
+		}
+		if err != nil {
+			err = scoring.AsError(err)
+		}
+		e.parts.Observer.Scored(*id, rows, *timing, err)
+	}()
+	leave, err := e.parts.Flights.Enter(rows)
+	if err != nil {
+		return a, err
+	}
+	defer leave()
+	err = e.parts.Models.Use(ctx, q.want(), func(lease registry.Lease) (err error) {
+		*id = lease.ID
+		watch := stopwatch(time.Now())
+		a, err = e.keep(ctx, lease.Version, timing, q)
+		lease.Statistics.Request(rows, *timing, watch.lap(), err)
+		if err == nil && !timing.Cached {
+			e.copy(lease, q, a)
+		}
+		return err
+	})
+	return a, err
+}
+
+// copy takes copies of a request that was answered, for those who want them. The caller
+// waits for the copying, because what is copied is the caller's afterwards, and for nothing
+// else.
+func (e *Engine) copy(lease registry.Lease, q question, a answer) {
+	e.recent.take(lease.ID.Name, q)
+	if lease.Mirror != nil {
+		e.mirror(lease, q, a)
+	}
+}
+
+// ask asks a version, whatever was answered before.
+func (e *Engine) ask(ctx context.Context, v *registry.Version, q question, timing *scoring.Timing) (a answer, err error) {
+	if q.infer != nil {
+		return e.infer(ctx, v, q.infer, timing)
+	}
+	a.predictions, err = e.predict(ctx, v, q.predict, timing)
+	return a, err
 }
 
 // predict is a prediction by a version: reserve room, pre-process, run, post-process.
 func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Prediction, error) {
 	if v.Pipeline == nil {
-		return nil, scoring.Errorf(scoring.Invalid, "model %s has no pipeline: send tensors to /v2/models/%s/infer", v.ID, v.ID.Name)
+		return nil, noPipeline(v)
 	}
 	leave, err := v.Batcher.Admit(ctx, req.Schedule, len(req.Instances))
 	if err != nil {
@@ -118,7 +214,7 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 	defer leave()
 	watch := stopwatch(time.Now())
 	if v.Ahead != nil {
-		run, err := v.Ahead.Enter(ctx, 1)
+		run, err := v.Ahead.Enter(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -129,12 +225,36 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 	if err != nil {
 		return nil, err
 	}
+	return e.finish(ctx, v, req, inputs, timing)
+}
+
+// noPipeline refuses instances for a version that takes nothing but tensors.
+func noPipeline(v *registry.Version) error {
+	return scoring.Errorf(scoring.Invalid, "model %s has no pipeline: send tensors to /v2/models/%s/infer", v.ID, v.ID.Name)
+}
+
+// preprocess turns instances into tensors, when it is their turn.
+func (e *Engine) preprocess(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
+	watch := stopwatch(time.Now())
+	leave, err := e.parts.Preprocess.Enter(ctx)
+	timing.Queue += watch.lap()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	inputs, err := v.Pipeline.Preprocess(ctx, instances)
+	timing.Preprocess = watch.lap()
+	return inputs, err
+}
+
+// finish is the rest of a prediction: run, post-process. The memory of inputs is given back.
+func (e *Engine) finish(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, inputs []scoring.Tensor, timing *scoring.Timing) ([]scoring.Prediction, error) {
 	outputs, err := run(ctx, v, batch.Request{Inputs: inputs, Outputs: v.Pipeline.Outputs(), Schedule: req.Schedule}, timing)
 	e.recycle(inputs)
 	if err != nil {
 		return nil, err
 	}
-	watch.lap()
+	watch := stopwatch(time.Now())
 	predictions, err := v.Pipeline.Postprocess(outputs, len(req.Instances), req.Parameters)
 	timing.Postprocess = watch.lap()
 	return predictions, err
@@ -150,49 +270,24 @@ func (e *Engine) recycle(tensors []scoring.Tensor) {
 	}
 }
 
-// preprocess turns instances into tensors, when it is their turn.
-func (e *Engine) preprocess(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
-	watch := stopwatch(time.Now())
-	leave, err := e.parts.Preprocess.Enter(ctx, 1)
-	timing.Queue += watch.lap()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	inputs, err := v.Pipeline.Preprocess(ctx, instances)
-	timing.Preprocess = watch.lap()
-	return inputs, err
-}
-
-// Infer runs a model on tensors. The error is an [scoring.Error].
-func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error) {
-	resp := &scoring.InferResponse{ID: idOr(req.ID)}
-	err := e.score(req.Model, rowsOf(req.Inputs), &resp.Timing, &resp.Model, func(v *registry.Version) error {
-		answer, err := e.keep(ctx, v, &resp.Timing, e.inferAnswer(v, req))
-		resp.Outputs = answer.outputs
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
-}
-
 // infer is an inference by a version: reserve room, run, classify.
-func (e *Engine) infer(ctx context.Context, v *registry.Version, req *scoring.InferRequest, timing *scoring.Timing) ([]scoring.Tensor, error) {
+func (e *Engine) infer(ctx context.Context, v *registry.Version, req *scoring.InferRequest, timing *scoring.Timing) (a answer, err error) {
 	leave, err := v.Batcher.Admit(ctx, req.Schedule, rowsOf(req.Inputs))
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	defer leave()
-	outputs, err := run(ctx, v, batch.Request{Inputs: req.Inputs, Outputs: namesOf(req.Outputs), Schedule: req.Schedule}, timing)
+	a.outputs, err = run(ctx, v, batch.Request{Inputs: req.Inputs, Outputs: namesOf(req.Outputs), Schedule: req.Schedule}, timing)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	watch := stopwatch(time.Now())
-	err = classify(outputs, req.Outputs, v.Labels)
+	if slices.ContainsFunc(req.Outputs, func(o scoring.Output) bool { return o.Classes > 0 }) {
+		a.scores = slices.Clone(a.outputs)
+		err = classify(a.outputs, req.Outputs, v.Labels)
+	}
 	timing.Postprocess = watch.lap()
-	return outputs, err
+	return a, err
 }
 
 // run has a version's batcher run a request.
@@ -201,32 +296,6 @@ func run(ctx context.Context, v *registry.Version, req batch.Request, timing *sc
 	timing.Queue += result.Queue
 	timing.Run, timing.Rows = result.Run, result.Rows
 	return result.Outputs, err
-}
-
-// score is what predictions and inferences share: count, lease, do the work, tell the
-// observer. It fills id.
-func (e *Engine) score(ref scoring.ModelRef, rows int, timing *scoring.Timing, id *scoring.ModelID, work func(*registry.Version) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = e.caught(p)
-		}
-		if err != nil {
-			err = scoring.AsError(err)
-		}
-		e.parts.Observer.Scored(*id, rows, *timing, err)
-	}()
-	leave, err := e.parts.Flights.Enter(rows)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return e.parts.Models.Use(ref, func(v *registry.Version) error {
-		*id = v.ID
-		watch := stopwatch(time.Now())
-		err := work(v)
-		v.Statistics.Request(rows, *timing, watch.lap(), err)
-		return err
-	})
 }
 
 // caught turns a panic into an error. One request's bad luck must not end the process,

@@ -14,9 +14,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/onda-serving/onda/app/admit"
-	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/cache"
+	"github.com/onda-serving/onda/app/compare"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
@@ -112,15 +112,38 @@ func (g fakeFlights) Enter(rows int) (func(), error) {
 
 // fakeObserver remembers what it heard.
 type fakeObserver struct {
-	ids    []scoring.ModelID
-	errs   []error
-	panics int
+	ids     []scoring.ModelID
+	errs    []error
+	panics  int
+	mirrors []string
 }
 
 func (o *fakeObserver) Scored(id scoring.ModelID, _ int, _ scoring.Timing, err error) {
 	o.ids, o.errs = append(o.ids, id), append(o.errs, err)
 }
 func (o *fakeObserver) Panicked() { o.panics++ }
+
+func (o *fakeObserver) Mirrored(answered, mirror scoring.ModelID, _ compare.Difference, _ time.Duration, _ error) {
+	o.mirrors = append(o.mirrors, answered.String()+" by "+mirror.String())
+}
+
+func (o *fakeObserver) MirrorDropped(answered scoring.ModelID, reason string) {
+	o.mirrors = append(o.mirrors, answered.String()+" "+reason)
+}
+
+// fakeModels lends one version, with its mirror, to whoever names its model.
+type fakeModels struct {
+	lease registry.Lease
+	wants []registry.Want
+}
+
+func (m *fakeModels) Use(_ context.Context, want registry.Want, fn func(registry.Lease) error) error {
+	m.wants = append(m.wants, want)
+	if want.Ref.Name != m.lease.ID.Name {
+		return scoring.Errorf(scoring.NotFound, "there is no model %q", want.Ref.Name)
+	}
+	return fn(m.lease)
+}
 
 // rig is an engine with one model, "m" version 1, on fakes.
 type rig struct {
@@ -132,30 +155,26 @@ type rig struct {
 	ttl      time.Duration
 	labels   map[string][]string
 	maxRows  int
+	mirror   *registry.Version
 	observer fakeObserver
 	log      strings.Builder
-	manifest artifact.Manifest
-	models   *registry.Registry
+	models   fakeModels
 }
 
 func (r *rig) engine(t *testing.T, withPipeline bool) *engine.Engine {
 	t.Helper()
 	r.session.journal, r.pipeline.journal, r.gate.journal = &r.journal, &r.journal, &r.journal
-	models := registry.New()
 	v := &registry.Version{
-		ID: scoring.ModelID{Name: "m", Version: 1, Digest: "sha256:1"}, Session: &r.session, Manifest: r.manifest,
+		ID: scoring.ModelID{Name: "m", Version: 1, Digest: "sha256:1"}, Session: &r.session,
 		Statistics: &statistics.Recorder{}, CacheTTL: r.ttl, Labels: r.labels,
 		Batcher: batch.New(&r.session, batch.Config{MaxRows: r.maxRows, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1)}),
 	}
 	if withPipeline {
 		v.Pipeline = &r.pipeline
 	}
-	if err := models.Add(artifact.Ref{Name: "m", Version: 1}, v); err != nil {
-		t.Fatal(err)
-	}
-	r.models = models
+	r.models.lease = registry.Lease{Version: v, Mirror: r.mirror}
 	return engine.New(engine.Parts{
-		Flights: r.gate, Preprocess: admit.New(1, 100), Models: models, Cache: r.cache, Observer: &r.observer, Log: zerolog.New(&r.log),
+		Flights: r.gate, Preprocess: admit.New(1), Models: &r.models, Cache: r.cache, Observer: &r.observer, Log: zerolog.New(&r.log),
 	})
 }
 
@@ -234,7 +253,7 @@ func TestFailures(t *testing.T) {
 		id    string
 	}{
 		{"refused because of a shutdown", func(r *rig) { r.gate.err = scoring.Errorf(scoring.Overloaded, "full") }, "m", "full", scoring.Overloaded, ""},
-		{"unknown model", func(*rig) {}, "x", `Request for unknown model: 'x' is not found: GET /v1/models lists the models`, scoring.NotFound, ""},
+		{"unknown model", func(*rig) {}, "x", `there is no model "x"`, scoring.NotFound, ""},
 		{"bad instance", func(r *rig) {
 			r.pipeline.before = func() error { return scoring.Errorf(scoring.Invalid, "instances[0]: bad") }
 		}, "m", "instances[0]: bad", scoring.Invalid, "m"},
@@ -323,22 +342,45 @@ func TestAdmitRefusesWithoutRoom(t *testing.T) {
 	t.Parallel()
 	r := rig{maxRows: 1}
 	e := r.engine(t, true)
-	ref := scoring.ModelRef{Name: "m"}
-	if err := e.Admit(t.Context(), ref, scoring.Schedule{}); err != nil {
+	want := registry.Want{Ref: scoring.ModelRef{Name: "m"}, Caller: scoring.Caller{Key: "k", App: "shop"}}
+	if err := e.Admit(t.Context(), want, scoring.Schedule{}); err != nil {
 		t.Errorf("an idle model: %v", err)
 	}
-	err := r.models.Use(ref, func(v *registry.Version) error {
-		_, err := v.Batcher.Admit(t.Context(), scoring.Schedule{}, 9)
-		return err
-	})
-	if err != nil {
+	if _, err := r.models.lease.Batcher.Admit(t.Context(), scoring.Schedule{}, 9); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Admit(t.Context(), ref, scoring.Schedule{}); scoring.CodeOf(err) != scoring.Overloaded {
+	if err := e.Admit(t.Context(), want, scoring.Schedule{}); scoring.CodeOf(err) != scoring.Overloaded {
 		t.Errorf("a full model: %v, want Overloaded", err)
 	}
-	if err := e.Admit(t.Context(), scoring.ModelRef{Name: "x"}, scoring.Schedule{}); scoring.CodeOf(err) != scoring.NotFound {
+	if err := e.Admit(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "x"}}, scoring.Schedule{}); scoring.CodeOf(err) != scoring.NotFound {
 		t.Errorf("no model: %v, want NotFound", err)
+	}
+	if r.models.wants[0] != want {
+		t.Errorf("asked for %+v, want %+v", r.models.wants[0], want)
+	}
+}
+
+// TestTheCallerDecidesTheVersion keeps Admit and the request itself from being dealt
+// differently.
+func TestTheCallerDecidesTheVersion(t *testing.T) {
+	t.Parallel()
+	var r rig
+	e := r.engine(t, true)
+	want := registry.Want{Ref: scoring.ModelRef{Name: "m", Label: "canary"}, Caller: scoring.Caller{Key: "k", App: "shop"}}
+	predict := texts("a")
+	predict.Model, predict.Caller = want.Ref, want.Caller
+	if _, err := e.Predict(t.Context(), predict); err != nil {
+		t.Fatal(err)
+	}
+	infer := &scoring.InferRequest{Model: want.Ref, Caller: want.Caller, Inputs: []scoring.Tensor{{Name: "x", Datatype: scoring.Uint8, Shape: []int64{1}, Data: []byte{1}}}}
+	if _, err := e.Infer(t.Context(), infer); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Admit(t.Context(), want, scoring.Schedule{}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(r.models.wants, []registry.Want{want, want, want}) {
+		t.Errorf("asked for %+v, want three times %+v", r.models.wants, want)
 	}
 }
 
@@ -353,11 +395,8 @@ func TestStatisticsCountRequests(t *testing.T) {
 	}
 	r.pipeline.before = func() error { return scoring.Errorf(scoring.Invalid, "bad") }
 	_, _ = e.Predict(t.Context(), texts("a"))
-	got, err := r.models.Statistics(scoring.ModelRef{Name: "m"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Inferences != 6 || got.Success.Count != 2 || got.Fail.Count != 1 || got.LastInference.IsZero() || got.Model.Name != "m" {
+	got := r.models.lease.Statistics.Snapshot()
+	if got.Inferences != 6 || got.Success.Count != 2 || got.Fail.Count != 1 || got.LastInference.IsZero() {
 		t.Errorf("got %+v, want 6 rows in 2 requests and 1 failure", got)
 	}
 }
@@ -380,7 +419,7 @@ func TestAnswersAreKept(t *testing.T) {
 	if resp, err := e.Predict(t.Context(), other); err != nil || resp.Timing.Cached {
 		t.Errorf("another top_k is another question: %+v, %v", resp, err)
 	}
-	got, _ := r.models.Statistics(scoring.ModelRef{Name: "m"})
+	got := r.models.lease.Statistics.Snapshot()
 	if got.CacheHit.Count != 1 || got.CacheMiss.Count != 3 {
 		t.Errorf("%d hits and %d misses, want 1 and 3", got.CacheHit.Count, got.CacheMiss.Count)
 	}

@@ -1,9 +1,8 @@
 // Package lifecycle starts the scoring app, keeps it running and stops it without losing
 // a request. It is the one place where the parts are put together.
 //
-// Start: the listener first, so that health answers from the first moment; then the
-// models; then the registry's documents, once the sidecar's components can be called.
-// An app that waited for its sidecar before listening would wait for ever, because the
+// Start: the listener first, so that health answers from the first moment; then the models
+// and, at the same time, the registry's documents, as soon as the sidecar answers. An app that waited for its sidecar before listening would wait for ever, because the
 // sidecar waits for the app.
 //
 // Stop: health says no, so that load balancers look elsewhere, and Dapr stops deliveries
@@ -29,6 +28,7 @@ import (
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/config"
+	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/onnx"
 	"github.com/onda-serving/onda/app/pool"
 	"github.com/onda-serving/onda/app/registry"
@@ -42,6 +42,7 @@ const idleBuffers = 64 << 20
 // App is one scoring app. It is made by [New] and run once by [App.Run].
 type App struct {
 	config  config.Config
+	check   []string
 	version string
 	log     zerolog.Logger
 
@@ -55,8 +56,11 @@ type App struct {
 	control  *registry.Control // nil where callers may not load models
 	runtime  *onnx.Environment
 	sidecar  *sidecar.Client // nil where Onda runs without one
-	draining atomic.Bool     // health says no
-	closing  atomic.Bool     // the listener is closed, connections end with their next answer
+	engine   *engine.Engine
+	// following keeps this replica in line with the registry.
+	following following
+	draining  atomic.Bool // health says no
+	closing   atomic.Bool // the listener is closed, connections end with their next answer
 	// lastRequest is when the last request over HTTP began, in nanoseconds of Unix time.
 	lastRequest atomic.Int64
 	// abandoned says that a model is still being loaded: ONNX Runtime is in use then.
@@ -67,19 +71,11 @@ type App struct {
 }
 
 // New loads ONNX Runtime and opens the listeners. Both can fail for reasons that the
-// user can mend, so both come before anything else.
-func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
-	a := &App{
-		config:   cfg,
-		version:  version,
-		log:      log,
-		metrics:  telemetry.NewMetrics(version),
-		flights:  admit.NewFlights(),
-		slots:    batch.NewScheduler(cfg.Concurrency()),
-		buffers:  pool.New(idleBuffers),
-		queued:   admit.NewBytes(int64(cfg.MaxQueueBytes)),
-		registry: registry.New(),
-	}
+// user can mend, so both come before anything else. check is the command that tries a
+// version in a process of its own: see [CheckVersion]; without one, none is tried.
+func New(cfg config.Config, version string, log zerolog.Logger, check ...string) (*App, error) {
+	a := newApp(cfg, version, log)
+	a.check = check
 	if cfg.CacheSize > 0 {
 		a.cache = cache.New(int64(cfg.CacheSize))
 		a.metrics.Cache(a.cache.Stats)
@@ -91,25 +87,41 @@ func New(cfg config.Config, version string, log zerolog.Logger) (*App, error) {
 	a.metrics.Slots(a.slots)
 	a.metrics.Queues(a.eachQueue)
 	a.metrics.Models(a.eachVersion)
-	var err error
-	if a.runtime, err = onnx.Open(cfg.LibraryPath()); err != nil {
-		return nil, fmt.Errorf("%w (ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)", err)
-	}
-	if err := a.listen(); err != nil {
-		return nil, errors.Join(err, a.free())
-	}
-	if !cfg.UseDapr() {
-		return a, nil
-	}
-	address, encrypted := cfg.SidecarGRPC()
-	a.sidecar, err = sidecar.New(sidecar.Config{
-		GRPCAddress: address, TLS: encrypted, HTTPAddress: cfg.SidecarHTTP(), APIToken: cfg.DaprAPIToken.Reveal(),
-		StateStore: cfg.StateStore, PubSub: cfg.PubSub,
-	})
-	if err != nil {
-		return nil, errors.Join(err, a.free())
+	a.engine = a.newEngine()
+	for _, step := range []func() error{a.openRuntime, a.listen, a.connect, a.follow} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, a.free())
+		}
 	}
 	return a, nil
+}
+
+// newApp makes the parts that need nothing of the world.
+func newApp(cfg config.Config, version string, log zerolog.Logger) *App {
+	return &App{
+		config:   cfg,
+		version:  version,
+		log:      log,
+		metrics:  telemetry.NewMetrics(version),
+		flights:  admit.NewFlights(),
+		slots:    batch.NewScheduler(cfg.Concurrency()),
+		buffers:  pool.New(idleBuffers),
+		queued:   admit.NewBytes(int64(cfg.MaxQueueBytes)),
+		registry: registry.New(),
+	}
+}
+
+// connect makes the connection to the sidecar, where there is one.
+func (a *App) connect() (err error) {
+	if !a.config.UseDapr() {
+		return nil
+	}
+	address, encrypted := a.config.SidecarGRPC()
+	a.sidecar, err = sidecar.New(sidecar.Config{
+		GRPCAddress: address, TLS: encrypted, HTTPAddress: a.config.SidecarHTTP(), APIToken: a.config.DaprAPIToken.Reveal(),
+		StateStore: a.config.StateStore, PubSub: a.config.PubSub,
+	})
+	return err
 }
 
 // Address is where the app listens, for tests that let the system choose a port.
@@ -137,6 +149,7 @@ func (a *App) Run(ctx context.Context) error {
 		group.Go(func() error { return serve(metrics, a.metricsListener) })
 	}
 	group.Go(func() error { return a.startOrAbandon(ctx) })
+	group.Go(func() error { a.followUntil(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		return a.stop(context.WithoutCancel(ctx), doors, metrics)
@@ -187,53 +200,21 @@ func (a *App) eachQueue(yield func(name string, version int64, stats batch.Stats
 	}
 }
 
-// start loads the models and records them.
+// start loads the models.
 func (a *App) start(ctx context.Context) error {
 	begin := time.Now()
+	if f := a.following.follower; f != nil {
+		if err := f.ReadSnapshot(); err != nil {
+			a.log.Warn().Err(err).Msg("what the registry was is not known: waiting for the state store")
+		}
+	}
 	if err := a.loader().LoadAll(ctx, a.registry, a.config.ModelsDir); err != nil {
 		return stopped(ctx, err)
 	}
 	// The files were read into memory, and ONNX Runtime has what it needs of them.
 	debug.FreeOSMemory()
 	a.log.Info().Bool("ready", a.registry.Ready()).Dur("took_ms", time.Since(begin)).Msg("models loaded")
-	if a.sidecar == nil {
-		return nil
-	}
-	return stopped(ctx, a.record(ctx))
-}
-
-// record writes the models' metadata to the state store, again and again until it
-// succeeds: Onda serves what it has while the store is away.
-func (a *App) record(ctx context.Context) error {
-	recorder := registry.Recorder{Store: a.sidecar, Log: a.log}
-	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 30*time.Second) {
-		err := a.recordOnce(ctx, recorder)
-		if err == nil {
-			a.log.Info().Str("store", a.config.StateStore).Msg("model metadata recorded in the state store")
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		a.log.Warn().Err(err).Dur("retry_in_ms", pause).Msg("model metadata could not be recorded")
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (a *App) recordOnce(ctx context.Context, recorder registry.Recorder) error {
-	// Short: a sidecar that is not there should be in the log before anybody asks.
-	waiting, stopWaiting := context.WithTimeout(ctx, 5*time.Second)
-	defer stopWaiting()
-	if err := a.sidecar.WaitOutbound(waiting); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return recorder.RecordAll(ctx, a.registry.Models())
+	return nil
 }
 
 // stop drains: see the package comment for the order. Its context outlives the signal.
@@ -256,6 +237,9 @@ func (a *App) stop(ctx context.Context, doors *doors, metrics *http.Server) erro
 	select {
 	case <-a.flights.Drained():
 	case <-ctx.Done():
+	}
+	if err := a.endFollowing(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	if err := a.registry.Close(ctx); err != nil {
 		errs = append(errs, err)
@@ -294,7 +278,10 @@ func (a *App) free() error {
 	if a.sidecar != nil {
 		errs = append(errs, a.sidecar.Close())
 	}
-	if !a.abandoned {
+	if a.following.supply != nil {
+		errs = append(errs, a.following.supply.Close())
+	}
+	if a.runtime != nil && !a.abandoned {
 		errs = append(errs, a.runtime.Close())
 	}
 	a.log.Info().Msg("stopped")

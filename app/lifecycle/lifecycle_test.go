@@ -83,6 +83,14 @@ func (l *logBuffer) String() string {
 // run starts an app and waits until it is ready.
 func run(t *testing.T, cfg config.Config) *running {
 	t.Helper()
+	r := start(t, cfg)
+	r.await(t, "/healthz", http.StatusOK)
+	return r
+}
+
+// start starts an app.
+func start(t *testing.T, cfg config.Config) *running {
+	t.Helper()
 	log := &logBuffer{}
 	app, err := lifecycle.New(cfg, "test", zerolog.New(log))
 	if err != nil {
@@ -106,7 +114,6 @@ func run(t *testing.T, cfg config.Config) *running {
 			t.Log(log)
 		}
 	})
-	r.await(t, "/healthz", http.StatusOK)
 	return r
 }
 
@@ -212,21 +219,25 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestRecordsItsModelsOnceTheSidecarIsThere(t *testing.T) {
+// TestWaitsForTheRegistry: the newest version of its folder may not be the live one.
+func TestWaitsForTheRegistry(t *testing.T) {
 	fake := sidecartest.Start(t)
 	fake.SetReady(false)
 	cfg := settings(t)
 	cfg.Dapr, cfg.DaprGRPCEndpoint, cfg.DaprHTTPEndpoint = "on", fake.GRPCAddress, fake.HTTPAddress
-	r := run(t, cfg) // ready although the sidecar is not
-	// The first try has failed by the time that the log says so.
-	eventually(t, func() bool { return strings.Contains(r.log.String(), "could not be recorded") })
-	if got := fake.Document("statestore", "model:addsub"); got != "" {
-		t.Errorf("recorded before the sidecar was ready: %s", got)
+	cfg.RegistryPoll = 20 * time.Millisecond
+	r := start(t, cfg)
+	eventually(t, func() bool { return strings.Contains(r.log.String(), "models loaded") })
+	if status, body, err := r.add(); err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "the registry was not read yet") {
+		t.Errorf("before the registry was read: %d %s %v", status, body, err)
 	}
 	fake.SetReady(true)
+	r.await(t, "/healthz", http.StatusOK)
 	r.await(t, "/registry/v1/models/addsub", http.StatusOK)
-	// The index comes after the models: wait until a look at it shows one.
-	eventually(t, func() bool { return fake.Document("statestore", "models") == `{"models":["addsub"]}` })
+	if status, _, err := r.add(); err != nil || status != http.StatusOK {
+		t.Errorf("after the registry was read: %d %v", status, err)
+	}
+	eventually(t, func() bool { return fake.Document("statestore", "registry:index") == `{"revision":1,"models":{"addsub":1}}` })
 }
 
 func TestStopFinishesWhatWasAccepted(t *testing.T) {

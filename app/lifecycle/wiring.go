@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"cmp"
 	"log"
-	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/batch"
-	"github.com/onda-serving/onda/app/config"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/ingress/grpcapi"
@@ -49,7 +47,7 @@ const (
 
 // doors puts the doors on the one listener.
 func (a *App) doors() *doors {
-	scorer := a.engine()
+	scorer := a.engine
 	bodies := admit.NewBytes(concurrentBodies * int64(a.config.MaxBody))
 	return newDoors(a.listener, a.server(a.web(scorer, bodies)), a.rpc(scorer, bodies))
 }
@@ -73,20 +71,6 @@ func (a *App) server(handler http.Handler) *http.Server {
 // serverLog takes what net/http says by itself, such as a panic of a handler.
 func (a *App) serverLog() *log.Logger {
 	return log.New(a.log.With().Str(zerolog.LevelFieldName, zerolog.LevelWarnValue).Logger(), "", 0)
-}
-
-// engine makes the use case.
-func (a *App) engine() *engine.Engine {
-	return engine.New(engine.Parts{
-		Flights: a.flights,
-		// Who waits here has a place in a version's queue already, which bounds how many do.
-		Preprocess: admit.New(config.Processors(), math.MaxInt),
-		Models:     a.registry,
-		Buffers:    a.buffers,
-		Cache:      a.cache,
-		Observer:   a.metrics,
-		Log:        a.log,
-	})
 }
 
 // web makes the HTTP door.
@@ -144,14 +128,17 @@ func (a *App) rpcParts(scorer *engine.Engine, bodies *admit.Bytes) grpcapi.Parts
 func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	parts := httpapi.Parts{
 		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
+		Registry: a.registryDoor(),
 	}
 	if a.control != nil {
 		parts.Repository = a.control
 	}
+	if a.following.follower != nil {
+		parts.Following = a.follows
+	}
 	if a.sidecar == nil {
 		return parts
 	}
-	parts.Store = a.sidecar
 	parts.Events = events.New(events.Config{
 		ResultsTopic: a.config.ResultsTopic, DeadLetterTopic: a.config.DeadLetterTopic,
 		Timeout: a.config.Timeout, MaxInstances: a.config.MaxInstances,
@@ -168,6 +155,7 @@ func (a *App) loader() registry.Loader {
 			Bytes:     a.queued,
 			Buffers:   a.buffers,
 		},
+		Lazy:     a.config.MemoryBudget > 0,
 		MaxRows:  a.config.MaxBatch,
 		Ahead:    a.ahead(),
 		MaxQueue: a.config.MaxQueue,

@@ -175,8 +175,39 @@ void *onda_shrink(onda_call *c, const char *arenas) {
       c->options, "memory.enable_memory_arena_shrinkage", arenas);
 }
 
+void onda_heed(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 void onda_trim(void) {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
+}
+
+int64_t onda_heap(void) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+  struct mallinfo2 all = mallinfo2();
+  return (int64_t)(all.uordblks + all.hblkhd);
+#else
+  return -1;
+#endif
+}
+
+void *onda_arena(void *const *api, void *session, void *memory, int64_t *taken, int64_t *most) {
+  void *allocator = NULL, *stats = NULL;
+  void *status = SLOT(api, CreateAllocator, void *, const void *, const void *, void **)(session, memory, &allocator);
+  if (status) return status;
+  status = SLOT(api, AllocatorGetStats, void *, const void *, void **)(allocator, &stats);
+  if (!status) {
+    const char *now = SLOT(api, GetKeyValue, const char *, const void *, const char *)(stats, "TotalAllocated");
+    const char *ever = SLOT(api, GetKeyValue, const char *, const void *, const char *)(stats, "MaxInUse");
+    *taken = now ? strtoll(now, NULL, 10) : 0;
+    *most = ever ? strtoll(ever, NULL, 10) : 0;
+    SLOT(api, ReleaseKeyValuePairs, void, void *)(stats);
+  }
+  SLOT(api, ReleaseAllocator, void, void *)(allocator);
+  return status;
 }

@@ -30,8 +30,13 @@ enum {
   SLOT_ReleaseValue = 96,
   SLOT_ReleaseRunOptions = 97,
   SLOT_ReleaseTensorTypeAndShapeInfo = 99,
+  SLOT_CreateAllocator = 131,
+  SLOT_ReleaseAllocator = 132,
   SLOT_AddRunConfigEntry = 165,
   SLOT_GetResizedStringTensorElementBuffer = 252,
+  SLOT_GetKeyValue = 297,
+  SLOT_ReleaseKeyValuePairs = 300,
+  SLOT_AllocatorGetStats = 319,
 };
 
 // onda_version is the version of the API that the positions are of.
@@ -99,5 +104,13 @@ void onda_go_on(onda_call *call);
 
 // onda_shrink makes each run of this call give the arena's unused memory back at its end.
 void *onda_shrink(onda_call *call, const char *arenas);
+// onda_heed makes the C library give each large block back as soon as it is freed.
+void onda_heed(void);
 // onda_trim hands what the C library's heap does not use back to the system.
 void onda_trim(void);
+
+// onda_heap is how many bytes of the C library's heap are in use; -1 if that cannot be told.
+int64_t onda_heap(void);
+// onda_arena reads what the arena of a session has taken from the heap now, and the most of
+// it that was ever in use at once. Both are 0 of a session without an arena.
+void *onda_arena(void *const *api, void *session, void *memory, int64_t *taken, int64_t *most);

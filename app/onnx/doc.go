@@ -20,7 +20,8 @@
 // size. It writes large outputs where the caller gets them, once it is known what shapes a
 // model gives (plan.go), and they may be handed back for later runs ([Session.Release]).
 // What a session needed for a run that was much larger than usual is given back to the
-// system (surge.go). Elements are in little-endian order on both sides, which is the order
+// system (surge.go), and so is what loading took (memory.go, which also says what a session
+// holds: [Session.Memory]). Elements are in little-endian order on both sides, which is the order
 // of every platform that ONNX Runtime's library is published for.
 //
 // # Threads

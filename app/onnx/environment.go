@@ -12,10 +12,11 @@ import (
 // Environment is ONNX Runtime, loaded into this process. There can be one at a time,
 // because the library and its binding keep global state. It is safe for concurrent use.
 type Environment struct {
-	library string
-	version string
-	lib     library
-	buffers buffers
+	library  string
+	version  string
+	lib      library
+	buffers  buffers
+	accounts accounts
 
 	mu       sync.Mutex
 	sessions int
@@ -47,6 +48,7 @@ func Open(libraryPath string) (*Environment, error) {
 	if err := silence(); err != nil {
 		return nil, err
 	}
+	heedHeap()
 	ort.SetSharedLibraryPath(path)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("load onnx runtime from %s (want version %s or newer of API %s): %w", path, oldest, oldest, err)
@@ -56,7 +58,7 @@ func Open(libraryPath string) (*Environment, error) {
 		return nil, errors.Join(fmt.Errorf("load onnx runtime from %s (want version %s or newer): %w", path, oldest, err), ort.DestroyEnvironment())
 	}
 	opened.now = true
-	return &Environment{library: path, version: ort.GetVersion(), lib: lib}, nil
+	return &Environment{library: path, version: ort.GetVersion(), lib: lib, accounts: accounts{open: map[*Session]struct{}{}}}, nil
 }
 
 // silence keeps the library from reporting to its maker. From 1.30 on, the published

@@ -22,11 +22,15 @@ type Session struct {
 	// outputTypes are ONNX's numbers of the outputs' element types.
 	outputTypes []int32
 	// names are the inputs' and the outputs', in C memory.
-	names **C.char
-	// arena says whether the session has an arena to shrink.
+	names  **C.char
+	device Device
+	// arena says whether the session has an arena of the processor's memory.
 	arena bool
-	plans plans
-	surge surge
+	// loaded is what the session has held of the heap since it was loaded, besides its
+	// arena, in bytes; 0 if it was not measured.
+	loaded int64
+	plans  plans
+	surge  surge
 
 	mu sync.Mutex
 	// model is nil once the library has freed it; raw is the library's view of it.
@@ -60,7 +64,7 @@ func (e *Environment) Load(model []byte, o Options) (*Session, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
-	s, err := e.load(model, info, o)
+	s, err := e.measured(func() (*Session, error) { return e.load(model, info, o) })
 	if err != nil {
 		e.leave()
 		return nil, err
@@ -85,7 +89,7 @@ func (e *Environment) load(file []byte, info *Info, o Options) (*Session, error)
 		return nil, err
 	}
 	s := &Session{
-		env: e, info: info, model: model, raw: raw, arena: o.MemArena != Off && o.Device == CPU,
+		env: e, info: info, model: model, raw: raw, device: o.Device, arena: o.MemArena != Off && o.Device == CPU,
 		inputs: index(sig.Inputs), outputs: index(sig.Outputs),
 		names: cNames(append(names(sig.Inputs), names(sig.Outputs)...)...),
 	}
@@ -177,9 +181,11 @@ func (s *Session) freeLocked() {
 		k.free()
 	}
 	s.spare = nil
-	// It fails for nil alone.
-	_ = s.model.Destroy()
-	s.model, s.raw = nil, nil
+	s.env.accounts.forget(s, func() {
+		// It fails for nil alone.
+		_ = s.model.Destroy()
+		s.model, s.raw = nil, nil
+	})
 	freeNames(s.names, len(s.inputs)+len(s.outputs))
 	s.env.leave()
 	trimHeap()

@@ -43,6 +43,9 @@ func (c *Control) Load(ctx context.Context, req scoring.LoadRequest) error {
 	if err := scoring.CheckName("model name", req.Name); err != nil {
 		return err
 	}
+	if err := c.unmanaged(req.Name); err != nil {
+		return err
+	}
 	cfg, err := configOf(req)
 	if err != nil {
 		return err
@@ -75,6 +78,15 @@ func (c *Control) Load(ctx context.Context, req scoring.LoadRequest) error {
 	c.registry.Replace(req.Name, loaded)
 	c.changed(gone)
 	return nil
+}
+
+// unmanaged refuses models whose document decides which version answers: a change on one
+// replica alone would make it answer differently from the others.
+func (c *Control) unmanaged(name string) error {
+	if !c.registry.Managed(name) {
+		return nil
+	}
+	return scoring.Errorf(scoring.Conflict, "model '%s' is managed by the registry: change it over /registry/v1/models/%s, or with `onda models`", name, name)
 }
 
 // longestLoad bounds a load, from large files on slow storage too.
@@ -168,6 +180,9 @@ func (c *Control) loadAll(ctx context.Context, refs []artifact.Ref, cfg *configp
 // [scoring.Error] with code NotFound for a model that does not exist.
 func (c *Control) Unload(ctx context.Context, name string) error {
 	if _, err := c.registry.Model(name); err != nil {
+		return err
+	}
+	if err := c.unmanaged(name); err != nil {
 		return err
 	}
 	if err := c.take(ctx); err != nil {

@@ -99,7 +99,7 @@ func TestLoadAndUnload(t *testing.T) {
 	if len(h.closed) != 2 || len(h.gone) != 2 || h.state(t, "m", 1) != registry.Unloaded {
 		t.Errorf("closed %q, told of %q", h.closed, h.gone)
 	}
-	err := h.registry.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error { return nil })
+	err := h.registry.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error { return nil })
 	if e := scoring.AsError(err); e == nil || e.Code != scoring.Unavailable || !e.Final || !strings.Contains(e.Message, "/v2/repository/models/m/load") {
 		t.Errorf("an unloaded model: %v", err)
 	}
@@ -115,7 +115,7 @@ func TestReloadLetsRequestsFinishOnTheVersionTheyBeganWith(t *testing.T) {
 	if err := h.control.Load(t.Context(), scoring.LoadRequest{Name: "m"}); err != nil {
 		t.Fatal(err)
 	}
-	err := h.registry.Use(scoring.ModelRef{Name: "m"}, func(old *registry.Version) error {
+	err := h.registry.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(old registry.Lease) error {
 		if err := h.control.Load(t.Context(), scoring.LoadRequest{Name: "m"}); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func TestReloadLetsRequestsFinishOnTheVersionTheyBeganWith(t *testing.T) {
 			t.Error("the version was freed under a request")
 		}
 		h.mu.Unlock()
-		return h.registry.Use(scoring.ModelRef{Name: "m"}, func(now *registry.Version) error {
+		return h.registry.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(now registry.Lease) error {
 			if now == old {
 				t.Error("a new request got the old version")
 			}
@@ -162,7 +162,7 @@ func TestUnloadWaitsForRequests(t *testing.T) {
 	if err := h.control.Load(t.Context(), scoring.LoadRequest{Name: "m"}); err != nil {
 		t.Fatal(err)
 	}
-	err := h.registry.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error {
+	err := h.registry.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		return h.control.Unload(ctx, "m")

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +23,8 @@ type Loader struct {
 	Open func(model []byte, settings triton.Settings) (Session, error)
 	// Batching is what the versions' batchers share.
 	Batching batch.Parts
+	// Lazy leaves versions to be loaded when somebody asks for them.
+	Lazy bool
 	// MaxRows is the most rows of a run of a version that does not say; 1 keeps its
 	// requests apart.
 	MaxRows int
@@ -57,10 +58,16 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 	if len(refs) == 0 {
 		l.Log.Warn().Str("folder", models).Msg("there are no models: want <model>/<version>/model.onnx")
 	}
-	r.Announce(refs)
-	for _, ref := range refs {
+	eager, lazy := l.split(r, refs)
+	r.AnnounceCold(lazy)
+	r.Announce(eager)
+	for _, ref := range eager {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if r.Managed(ref.Name) { // since we began: what its document needs is loaded for that
+			r.AnnounceCold([]artifact.Ref{ref})
+			continue
 		}
 		v, err := l.Load(ctx, ref, nil)
 		if err != nil && ctx.Err() != nil {
@@ -79,14 +86,43 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 	return nil
 }
 
+// split tells the versions that are loaded at the start from those that are loaded when they
+// are asked for: all of them with a budget of memory, and those of models whose document
+// decides.
+func (l Loader) split(r *Registry, refs []artifact.Ref) (eager, lazy []artifact.Ref) {
+	for _, ref := range refs {
+		if l.Lazy || r.Managed(ref.Name) {
+			lazy = append(lazy, ref)
+		} else {
+			eager = append(eager, ref)
+		}
+	}
+	return eager, lazy
+}
+
 // Load reads, checks, loads and warms up one version. cfg stands in place of the model's
 // config.pbtxt, if it is not nil.
 func (l Loader) Load(ctx context.Context, ref artifact.Ref, cfg *configpb.ModelConfig) (*Version, error) {
-	start := time.Now()
 	a, err := artifact.OpenWith(ref, cfg)
 	if err != nil {
 		return nil, err
 	}
+	return l.load(ctx, ref, a)
+}
+
+// LoadArtifact is [Loader.Load] for those who need the files, too.
+func (l Loader) LoadArtifact(ctx context.Context, ref artifact.Ref) (*Version, *artifact.Artifact, error) {
+	a, err := artifact.OpenWith(ref, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := l.load(ctx, ref, a)
+	return v, a, err
+}
+
+// load makes a version of files that were read.
+func (l Loader) load(ctx context.Context, ref artifact.Ref, a *artifact.Artifact) (*Version, error) {
+	start := time.Now()
 	log := l.Log.With().Str("model", ref.Name).Int64("version", ref.Version).Logger()
 	for _, warning := range a.Warnings {
 		log.Warn().Str("warning", warning).Msg("a field of config.pbtxt does not apply")
@@ -100,8 +136,20 @@ func (l Loader) Load(ctx context.Context, ref artifact.Ref, cfg *configpb.ModelC
 		_ = session.Close() // the error that is returned says what matters
 		return nil, fmt.Errorf("load %s: %w", ref, err)
 	}
+	v.Memory = a.Size
+	if m, ok := session.(measured); ok {
+		if bytes, ok := m.Memory(); ok {
+			v.Memory = bytes
+		}
+	}
 	log.Info().Str("digest", v.ID.Digest).Dur("took_ms", time.Since(start)).Int64("bytes", a.Size).Int("max_rows", v.MaxRows).Msg("model loaded")
 	return v, nil
+}
+
+// measured is a session that knows how much memory it holds: see onnx.Session.
+type measured interface {
+	// Memory gives bytes; ok is false where that cannot be measured.
+	Memory() (bytes int64, ok bool)
 }
 
 // assemble makes a version of a session: its pipeline, its warm-up, its batcher.
@@ -125,7 +173,7 @@ func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Sess
 		}
 		v.Pipeline = p
 		if p.Kind() == scoring.Binary && l.Ahead > 0 {
-			v.Ahead = admit.New(l.Ahead, math.MaxInt) // who waits has room in the version's queue
+			v.Ahead = admit.New(l.Ahead) // who waits has room in the version's queue
 		}
 	}
 	plan := a.Plan()

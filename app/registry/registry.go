@@ -1,28 +1,23 @@
-// Package registry knows which versions there are, which are loaded, and which one
-// answers. It leases versions for the time of a request, so that a change never frees
-// what is in use, and records them in the state store, where others can read them.
+// Package registry knows which versions there are on this replica, which are loaded, and
+// which one answers. It leases versions for the time of a request, so that a change never
+// frees what is in use. What the replicas share, the documents of package catalog, comes in
+// through [Registry.Take] and [Registry.Apply]: see package follow.
 package registry
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync"
-	"time"
 
-	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/artifact"
-	"github.com/onda-serving/onda/app/batch"
-	"github.com/onda-serving/onda/app/pipeline"
+	"github.com/onda-serving/onda/app/catalog"
 	"github.com/onda-serving/onda/app/scoring"
-	"github.com/onda-serving/onda/app/statistics"
-	"github.com/onda-serving/onda/app/triton/configpb"
 )
 
-// State is where a version stands. The words are those of the V1 protocol.
+// State is where a version stands. The words are those of the V1 protocol, but for [Cold].
 type State string
 
 // The states of a version.
@@ -35,56 +30,9 @@ const (
 	Failed State = "FAILED"
 	// Unloaded means that an operator took the version out of service.
 	Unloaded State = "END"
+	// Cold means that the version is not in memory, and is loaded when somebody asks for it.
+	Cold State = "COLD"
 )
-
-// Session runs a loaded model: see onnx.Session, which implements it.
-type Session interface {
-	// Signature of the model.
-	Signature() scoring.Signature
-	// Check says whether Run would take inputs and outputs.
-	Check(inputs []scoring.Tensor, outputs []string) error
-	// Run computes outputs, by name; all of them if outputs is empty.
-	Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
-	// Close frees the model.
-	Close() error
-}
-
-// Version is a version that is loaded and can answer. Its fields do not change.
-type Version struct {
-	// ID says which version it is.
-	ID scoring.ModelID
-	// Manifest of the version.
-	Manifest artifact.Manifest
-	// Size of its files, in bytes.
-	Size int64
-	// Session is the loaded model.
-	Session Session
-	// Batcher runs requests on it.
-	Batcher *batch.Batcher
-	// MaxRows is the most rows of a run: see batch.Config.
-	MaxRows int
-	// Config is the version's configuration in Triton's form, complete.
-	Config *configpb.ModelConfig
-	// Statistics counts what becomes of its requests.
-	Statistics *statistics.Recorder
-	// CacheTTL is how long its answers are kept; 0 keeps none.
-	CacheTTL time.Duration
-	// Serial is another for each version that is loaded: two loads of the same files with
-	// another manifest or configuration answer differently.
-	Serial uint64
-	// Pipeline of the version; nil where its manifest has none.
-	Pipeline pipeline.Pipeline
-	// Ahead bounds the requests that are pre-processed and not run yet: the tensor of a
-	// picture is many times as large as the picture. nil sets no bound.
-	Ahead *admit.Gate
-	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
-	// outputs with a label file are in it.
-	Labels map[string][]string
-	// LoadedAt is when it became ready.
-	LoadedAt time.Time
-
-	leases sync.WaitGroup
-}
 
 // Status is what is known about a version, loaded or not.
 type Status struct {
@@ -96,31 +44,90 @@ type Status struct {
 	Reason string
 	// Version is set while State is Available. It may be read, not run: see [Registry.Use].
 	Version *Version
+	// Registered is what the registry's document says; nil for a version that is in none.
+	Registered *catalog.Version
+	// Retired versions answer nobody.
+	Retired bool
+}
+
+// Ready says whether the version answers, if need be after it was loaded.
+func (s Status) Ready() bool {
+	return s.State == Available || s.State == Cold && !s.Retired && s.Reason == ""
+}
+
+// Public is the state in the words of the V1 protocol, whose clients wait for AVAILABLE.
+func (s Status) Public() State {
+	switch {
+	case s.Retired:
+		return Unloaded
+	case s.State != Cold:
+		return s.State
+	case s.Ready():
+		return Available
+	default:
+		return Failed
+	}
+}
+
+// RepositoryState is the state in the words of the model repository extension, and the
+// reason where it is not "READY" or "LOADING".
+func (s Status) RepositoryState() (state, reason string) {
+	switch {
+	case s.Ready():
+		return "READY", ""
+	case s.State == Loading:
+		return "LOADING", ""
+	case s.Retired:
+		return "UNAVAILABLE", "retired"
+	case s.State == Unloaded:
+		return "UNAVAILABLE", "unloaded"
+	default:
+		return "UNAVAILABLE", s.Reason
+	}
 }
 
 // Model is a model with its versions and labels.
 type Model struct {
 	// Name of the model.
 	Name string
-	// Labels maps each label to the version that it names.
+	// Labels maps each label to the version that it names on this replica, now.
 	Labels map[string]int64
 	// Versions in rising order.
 	Versions []Status
+	// Managed says that a document decides which version answers.
+	Managed bool
+	// Pinned says that what the document needs stays in memory.
+	Pinned bool
+}
+
+// model is what is known about a model. The registry's lock guards it.
+type model struct {
+	versions map[int64]*Status
+	// managed says that a document decides; route is how, nil until what it needs is loaded.
+	managed bool
+	route   *catalog.Route
+	pinned  bool
 }
 
 // Registry holds the versions. It is safe for concurrent use.
 type Registry struct {
 	mu     sync.RWMutex
-	models map[string]map[int64]*Status
+	models map[string]*model
 	// loaded is true when every version was tried.
 	loaded bool
 	closed bool
+	// awaiting is true while documents may decide and none was read yet.
+	awaiting bool
+	// waker loads cold versions; nil where there are none.
+	waker Waker
+	// draw gives a number of [0, 1), for traffic that is split by chance.
+	draw func() float64
 	// retiring counts versions that were replaced and still answer who has a lease.
 	retiring sync.WaitGroup
 }
 
 // New makes an empty registry.
-func New() *Registry { return &Registry{models: map[string]map[int64]*Status{}} }
+func New() *Registry { return &Registry{models: map[string]*model{}, draw: rand.Float64} }
 
 // Announce says that the versions at refs are about to be loaded.
 func (r *Registry) Announce(refs []artifact.Ref) {
@@ -136,10 +143,11 @@ func (r *Registry) Announce(refs []artifact.Ref) {
 func (r *Registry) Add(ref artifact.Ref, v *Version) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.models[ref.Name][ref.Version]; r.closed || s != nil && s.State != Loading {
+	if s := r.statusLocked(ref.Name, ref.Version); r.closed || s != nil && s.State != Loading {
 		// Somebody loaded, or unloaded, this version in the meantime: theirs counts.
 		return v.Session.Close()
 	}
+	v.used.Store(v.LoadedAt.UnixNano())
 	r.setLocked(&Status{Ref: ref, State: Available, Version: v})
 	return nil
 }
@@ -149,20 +157,37 @@ func (r *Registry) Add(ref artifact.Ref, v *Version) error {
 func (r *Registry) Fail(ref artifact.Ref, reason error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.models[ref.Name][ref.Version]; s != nil && s.State != Loading {
+	if s := r.statusLocked(ref.Name, ref.Version); s != nil && s.State != Loading {
 		return // somebody loaded, or unloaded, this version in the meantime
 	}
 	r.setLocked(&Status{Ref: ref, State: Failed, Reason: reason.Error()})
 }
 
-// setLocked replaces the status of a version.
+// setLocked replaces the status of a version. What the documents say of it stays.
 func (r *Registry) setLocked(s *Status) {
-	versions := r.models[s.Ref.Name]
-	if versions == nil {
-		versions = map[int64]*Status{}
-		r.models[s.Ref.Name] = versions
+	m := r.modelOf(s.Ref.Name)
+	if old := m.versions[s.Ref.Version]; old != nil {
+		s.Registered, s.Retired = old.Registered, old.Retired
 	}
-	versions[s.Ref.Version] = s
+	m.versions[s.Ref.Version] = s
+}
+
+// modelOf finds a model, or begins one. The lock is held.
+func (r *Registry) modelOf(name string) *model {
+	m := r.models[name]
+	if m == nil {
+		m = &model{versions: map[int64]*Status{}}
+		r.models[name] = m
+	}
+	return m
+}
+
+// statusLocked is nil for a version that nobody knows.
+func (r *Registry) statusLocked(name string, version int64) *Status {
+	if m := r.models[name]; m != nil {
+		return m.versions[version]
+	}
+	return nil
 }
 
 // SetLoaded says that every version was tried: from now on the registry is ready.
@@ -177,12 +202,15 @@ func (r *Registry) SetLoaded() {
 func (r *Registry) Ready() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if !r.loaded || r.closed {
+	if !r.loaded || r.closed || r.awaiting {
 		return false
 	}
-	for _, versions := range r.models {
-		for _, s := range versions {
-			if s.State == Available {
+	for _, m := range r.models {
+		if m.managed && m.route == nil {
+			continue // it does not answer by label yet
+		}
+		for _, s := range m.versions {
+			if s.State == Available || s.State == Cold {
 				return true
 			}
 		}
@@ -190,117 +218,20 @@ func (r *Registry) Ready() bool {
 	return false
 }
 
-// Use calls fn with the version that ref names. The version stays loaded until fn
-// returns. The error is fn's, or an [scoring.Error]: NotFound for a model, version or
-// label that does not exist, Unavailable for one that is not loaded.
-func (r *Registry) Use(ref scoring.ModelRef, fn func(*Version) error) error {
-	v, err := r.lease(ref)
-	if err != nil {
-		return err
-	}
-	defer v.leases.Done()
-	return fn(v)
-}
-
-// Retain leases a version that the caller has a lease of, for work that can outlast the
-// caller's. release ends it; it must be called exactly once.
-func (v *Version) Retain() (release func()) {
-	v.leases.Add(1)
-	return v.leases.Done
-}
-
-// Identity names the version among all that were ever loaded, for keys of what it answered.
-func (v *Version) Identity() string { return v.ID.Digest + "/" + strconv.FormatUint(v.Serial, 10) }
-
-// Check says whether [Registry.Use] would find a version that ref names, now. The error
-// is the one that Use would give.
-func (r *Registry) Check(ref scoring.ModelRef) error {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, err := r.usableLocked(ref)
-	return err
-}
-
-// lease finds the version and counts a lease. Counting under the lock means that
-// whoever removes the version afterwards waits for this lease too.
-func (r *Registry) lease(ref scoring.ModelRef) (*Version, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	v, err := r.usableLocked(ref)
-	if err != nil {
-		return nil, err
-	}
-	v.leases.Add(1)
-	return v, nil
-}
-
-// usableLocked finds the version and says why it cannot be used where it cannot.
-func (r *Registry) usableLocked(ref scoring.ModelRef) (*Version, error) {
-	s, err := r.findLocked(ref)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case r.closed:
-		return nil, scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
-	case s.State == Loading:
-		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
-	case s.State == Unloaded:
-		e := scoring.Errorf(scoring.Unavailable, "model %s was unloaded: POST /v2/repository/models/%s/load loads it again", s.Ref, s.Ref.Name)
-		e.Final = true
-		return nil, e
-	case s.State == Failed:
-		e := scoring.Errorf(scoring.Unavailable, "model %s could not be loaded: GET /v1/models/%s/versions/%d or the server's log says why", s.Ref, s.Ref.Name, s.Ref.Version).WithRetryAfter(failedRetry)
-		e.Final = true // an event that waits for it would only keep others waiting
-		return nil, e
-	}
-	return s.Version, nil
-}
-
-// failedRetry is when a caller may ask again for a version that could not be loaded: not
-// before somebody has mended it.
-const failedRetry = time.Minute
-
-// findLocked resolves ref to a version that exists.
-func (r *Registry) findLocked(ref scoring.ModelRef) (*Status, error) {
-	versions, ok := r.models[ref.Name]
-	if !ok {
-		return nil, scoring.Errorf(scoring.NotFound, "Request for unknown model: '%s' is not found: GET /v1/models lists the models", ref.Name)
-	}
-	number := ref.Version
-	if number == 0 {
-		label := cmp.Or(ref.Label, scoring.LabelLive)
-		if label != scoring.LabelLive {
-			return nil, scoring.Errorf(scoring.NotFound, "model %q has no label %q: GET /v1/models/%s lists its labels", ref.Name, label, ref.Name)
-		}
-		number = live(versions)
-	}
-	s, ok := versions[number]
-	if !ok {
-		return nil, scoring.Errorf(scoring.NotFound, "model %q has no version %d: GET /v1/models/%s lists its versions", ref.Name, number, ref.Name)
-	}
-	return s, nil
-}
-
-// live is the version that answers without version or label: the newest that is
-// loaded, or the newest of all where none is.
-func live(versions map[int64]*Status) int64 {
-	var newest, loaded int64
-	for number, s := range versions {
-		newest = max(newest, number)
-		if s.State == Available {
-			loaded = max(loaded, number)
-		}
-	}
-	return cmp.Or(loaded, newest)
-}
-
 // Status gives what is known about the version that ref names. The error is that of
 // [Registry.Use] for a version that does not exist.
 func (r *Registry) Status(ref scoring.ModelRef) (Status, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	s, err := r.findLocked(ref)
+	m := r.models[ref.Name]
+	if ref.Version == 0 && m != nil && (!m.managed && r.awaiting || m.managed && m.route == nil) {
+		// Nobody knows yet which version that will be: for those who ask, it is not ready.
+		version := newest(m.versions)
+		if s := m.versions[version]; s != nil {
+			return Status{Ref: s.Ref, State: Loading, Reason: "the registry was not read yet"}, nil
+		}
+	}
+	s, err := r.findLocked(Want{Ref: ref})
 	if err != nil {
 		return Status{}, err
 	}
@@ -311,8 +242,8 @@ func (r *Registry) Status(ref scoring.ModelRef) (Status, error) {
 func (r *Registry) Model(name string) (Model, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, err := r.findLocked(scoring.ModelRef{Name: name}); err != nil {
-		return Model{}, err
+	if _, ok := r.models[name]; !ok {
+		return Model{}, unknownModel(name)
 	}
 	return r.modelLocked(name), nil
 }
@@ -329,10 +260,10 @@ func (r *Registry) Models() []Model {
 }
 
 func (r *Registry) modelLocked(name string) Model {
-	versions := r.models[name]
-	m := Model{Name: name, Labels: map[string]int64{scoring.LabelLive: live(versions)}}
-	for _, number := range slices.Sorted(maps.Keys(versions)) {
-		m.Versions = append(m.Versions, *versions[number])
+	known := r.models[name]
+	m := Model{Name: name, Labels: known.labels(), Managed: known.managed, Pinned: known.pinned}
+	for _, number := range slices.Sorted(maps.Keys(known.versions)) {
+		m.Versions = append(m.Versions, *known.versions[number])
 	}
 	return m
 }
@@ -343,8 +274,8 @@ func (r *Registry) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	var loaded []*Version
-	for _, versions := range r.models {
-		for _, s := range versions {
+	for _, m := range r.models {
+		for _, s := range m.versions {
 			if s.State == Available {
 				loaded = append(loaded, s.Version)
 			}

@@ -81,7 +81,7 @@ func TestUseFindsTheVersion(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var got int64
-			err := r.Use(tt.ref, func(v *registry.Version) error {
+			err := r.Use(t.Context(), registry.Want{Ref: tt.ref}, func(v registry.Lease) error {
 				got = v.ID.Version
 				return nil
 			})
@@ -103,7 +103,7 @@ func TestUsePassesTheErrorOn(t *testing.T) {
 	r := registry.New()
 	add(t, r, "m", 1)
 	want := errors.New("mine")
-	if err := r.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error { return want }); !errors.Is(err, want) {
+	if err := r.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error { return want }); !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
 	}
 }
@@ -146,7 +146,7 @@ func TestCloseWaitsForLeasesAndFreesNothingInUse(t *testing.T) {
 		inUse, done := make(chan struct{}), make(chan struct{})
 		var users sync.WaitGroup
 		users.Go(func() {
-			err := r.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error {
+			err := r.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error {
 				close(inUse)
 				<-done
 				select {
@@ -164,7 +164,7 @@ func TestCloseWaitsForLeasesAndFreesNothingInUse(t *testing.T) {
 		closed := make(chan error)
 		go func() { closed <- r.Close(t.Context()) }()
 		synctest.Wait()
-		if err := r.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error { return nil }); scoring.CodeOf(err) != scoring.Unavailable {
+		if err := r.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error { return nil }); scoring.CodeOf(err) != scoring.Unavailable {
 			t.Errorf("use after close: got %v, want Unavailable", err)
 		}
 		close(done)
@@ -184,7 +184,7 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 		done := make(chan struct{})
 		var users sync.WaitGroup
 		users.Go(func() {
-			_ = r.Use(scoring.ModelRef{Name: "m"}, func(*registry.Version) error { <-done; return nil })
+			_ = r.Use(t.Context(), registry.Want{Ref: scoring.ModelRef{Name: "m"}}, func(registry.Lease) error { <-done; return nil })
 		})
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -12,7 +12,7 @@ func (r *Registry) Begin(refs []artifact.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ref := range refs {
-		if s := r.models[ref.Name][ref.Version]; s == nil || s.State != Available {
+		if s := r.statusLocked(ref.Name, ref.Version); s == nil || s.State != Available {
 			r.setLocked(&Status{Ref: ref, State: Loading})
 		}
 	}
@@ -32,7 +32,7 @@ func (r *Registry) Replace(name string, versions map[artifact.Ref]*Version) (fre
 		}
 		return r.retireLocked(old)
 	}
-	for _, s := range r.models[name] {
+	for _, s := range r.modelOf(name).versions {
 		if s.State == Available {
 			old = append(old, s.Version)
 		}
@@ -69,7 +69,7 @@ func (v *Version) retire() error {
 func (r *Registry) Forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.models[name] {
+	for _, s := range r.modelOf(name).versions {
 		if s.State != Unloaded {
 			return
 		}
@@ -82,7 +82,7 @@ func (r *Registry) abort(refs []artifact.Ref, reason error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ref := range refs {
-		if s := r.models[ref.Name][ref.Version]; s != nil && s.State == Loading {
+		if s := r.statusLocked(ref.Name, ref.Version); s != nil && s.State == Loading {
 			r.setLocked(&Status{Ref: ref, State: Failed, Reason: reason.Error()})
 		}
 	}

@@ -46,6 +46,8 @@ type PredictRequest struct {
 	Parameters Parameters
 	// Schedule says how urgent the request is.
 	Schedule Schedule
+	// Caller says who asks.
+	Caller Caller
 }
 
 // Class is one class of an image prediction.

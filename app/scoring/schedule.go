@@ -42,6 +42,18 @@ type Schedule struct {
 	Priority uint64
 }
 
+// Caller says who asks, as far as that decides which version answers: where traffic is split
+// over versions, the same caller gets the same version.
+type Caller struct {
+	// Key is what the caller wants to be told apart by, such as a user's id; "" for none.
+	Key string
+	// App is the app id of the caller's sidecar; "" where it is not known.
+	App string
+}
+
+// MaxKeyLen bounds a caller's key, in bytes.
+const MaxKeyLen = 256
+
 // Timing says how long a request spent in each step of its path. Steps that a request
 // does not have are 0.
 type Timing struct {

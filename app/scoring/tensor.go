@@ -137,6 +137,8 @@ type InferRequest struct {
 	Outputs []Output
 	// Schedule says how urgent the request is.
 	Schedule Schedule
+	// Caller says who asks.
+	Caller Caller
 }
 
 // Output asks for one output of a model.

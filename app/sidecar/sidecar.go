@@ -12,6 +12,7 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -58,6 +59,7 @@ func New(config Config) (*Client, error) {
 		grpc.WithTransportCredentials(transport(config.TLS)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(withToken(config.APIToken)),
+		grpc.WithConnectParams(reconnect),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the Dapr sidecar at %s: %w", config.GRPCAddress, err)
@@ -68,6 +70,13 @@ func New(config Config) (*Client, error) {
 		dapr:   dapr.NewClientWithConnection(conn),
 		http:   &http.Client{Timeout: 2 * time.Second},
 	}, nil
+}
+
+// reconnect is how often a sidecar that went away is looked for. gRPC's own pauses grow to
+// two minutes, in which a replica would hear of no change.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
+	MinConnectTimeout: 5 * time.Second,
 }
 
 // Close ends the connection.
@@ -103,7 +112,7 @@ func withToken(token string) grpc.UnaryClientInterceptor {
 // before it listens would wait for ever, and it fails for ever where a placement
 // address is set and nothing answers there.
 func (c *Client) WaitOutbound(ctx context.Context) error {
-	const pause = 100 * time.Millisecond
+	const pause = 20 * time.Millisecond
 	for {
 		err := c.outbound(ctx)
 		if err == nil {

@@ -1,5 +1,5 @@
-// Package statistics counts what becomes of a version's requests and runs, for the
-// protocol's statistics extension.
+// Package statistics counts what becomes of a version's requests and runs: [Recorder] for the
+// protocol's statistics extension, [Tally] for those who judge whether a version is any good.
 package statistics
 
 import (
@@ -14,6 +14,9 @@ import (
 // Recorder counts for one version. The zero value is ready to use, and safe for concurrent
 // use.
 type Recorder struct {
+	// Tally counts the same requests, in the terms of those who judge a version.
+	Tally Tally
+
 	mu      sync.Mutex
 	now     scoring.Statistics
 	batches map[int]*scoring.BatchStatistics
@@ -21,6 +24,13 @@ type Recorder struct {
 
 // Request counts a request, with its time from admission to answer.
 func (r *Recorder) Request(rows int, timing scoring.Timing, took time.Duration, err error) {
+	r.Tally.Request(timing, took, err)
+	r.Copy(rows, timing, took, err)
+}
+
+// Copy counts a copy of a request that another version answered. It is work of the version
+// like any other, and says nothing to those who judge it: copies wait behind requests.
+func (r *Recorder) Copy(rows int, timing scoring.Timing, took time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -38,6 +48,11 @@ func (r *Recorder) Request(rows int, timing scoring.Timing, took time.Duration, 
 	r.now.Input.Add(timing.Preprocess)
 	r.now.Infer.Add(timing.Run)
 	r.now.Output.Add(timing.Postprocess)
+}
+
+// Compared counts an answer that was compared with another version's: see [Tally.Compared].
+func (r *Recorder) Compared(disagrees, failed bool, largest float64) {
+	r.Tally.Compared(disagrees, failed, largest)
 }
 
 // Miss counts a request that was not in the answer cache, and how long its answer took.

@@ -21,16 +21,17 @@ var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05,
 
 // Metrics are Onda's Prometheus metrics. The zero value is not usable: see [NewMetrics].
 type Metrics struct {
-	registry  *prometheus.Registry
-	answers   *prometheus.CounterVec
-	durations *prometheus.HistogramVec
-	scored    *prometheus.CounterVec
-	rows      *prometheus.CounterVec
-	phases    *prometheus.HistogramVec
-	events    *prometheus.CounterVec
-	panics    prometheus.Counter
-	batches   *batchMetrics
-	versions  sync.Map // versionKey to *series
+	registry   *prometheus.Registry
+	answers    *prometheus.CounterVec
+	durations  *prometheus.HistogramVec
+	scored     *prometheus.CounterVec
+	rows       *prometheus.CounterVec
+	phases     *prometheus.HistogramVec
+	events     *prometheus.CounterVec
+	panics     prometheus.Counter
+	batches    *batchMetrics
+	registered *registryMetrics
+	versions   sync.Map // versionKey to *series
 }
 
 // NewMetrics makes and registers the metrics of one process.
@@ -60,6 +61,7 @@ func NewMetrics(version string) *Metrics {
 		}),
 	}
 	m.batches = newBatchMetrics(m.registry)
+	m.registered = newRegistryMetrics(m.registry)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
 	})

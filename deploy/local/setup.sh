@@ -18,6 +18,8 @@ source "$here/lib/gotools.sh"
 source "$here/lib/python.sh"
 # shellcheck source=lib/peers.sh
 source "$here/lib/peers.sh"
+# shellcheck source=lib/azurite.sh
+source "$here/lib/azurite.sh"
 
 # ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
 ensure_dapr_to_run() {
@@ -39,6 +41,7 @@ ensure() {
       ensure_daprd
       ensure_dapr_cli
       ensure_gotestsum
+      ensure_azurite
       ;;
     clients) ensure_clients ;;
     lint) ensure_golangci_lint ;;

@@ -27,19 +27,17 @@ func TestLoading(t *testing.T) {
 	eventually(t, "the model is announced", func() error {
 		return wants(http.StatusOK, get(s.onda.url()+"/v1/models/"+imageModel))
 	})
-	predict := predictOf(imageModel, "image/png", picture)
 	for _, c := range []struct {
 		request
 
 		status int
 		body   string
 	}{
-		{request{path: "/healthz"}, 503, `{"ready":false}`},
 		{request{path: "/v2/health/live"}, 200, `{"live":true,"ready":false}`},
 		{request{path: "/v2/health/ready"}, 503, `{"live":true,"ready":false}`},
 		{request{path: "/v2/models/image-classification/ready"}, 503, `{"name":"image-classification","ready":false}`},
 		{request{path: "/v1/models"}, 200, `{"models":["a-blocked-one","image-classification"]}`},
-		{predict, 503, `{"error":"model image-classification@1 is loading"}`},
+		{predictOf(imageModel+"/versions/1", "image/png", picture), 503, `{"error":"model image-classification@1 is loading"}`},
 	} {
 		got := c.request.to(t, s.direct())
 		if got.status != c.status || got.body != c.body {
@@ -65,7 +63,7 @@ func TestLoading(t *testing.T) {
 
 	unblock(t, blocked)
 	s.ready(t)
-	if got := s.everyWay(t, predict); got.status != http.StatusOK {
+	if got := s.everyWay(t, predictOf(imageModel, "image/png", picture)); got.status != http.StatusOK {
 		t.Errorf("after loading: %d %s", got.status, clip(got.body))
 	}
 }

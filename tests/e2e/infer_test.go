@@ -52,7 +52,6 @@ func serverMetadata(t *testing.T, s *stack) {
 	for path, want := range map[string]string{
 		"/v2/health/live":                       `{"live":true,"ready":true}`,
 		"/v2/health/ready":                      `{"live":true,"ready":true}`,
-		"/healthz":                              `{"ready":true}`,
 		"/v2/models":                            `{"models":["faq-matching","image-classification"]}`,
 		"/v2/models/image-classification/ready": `{"name":"image-classification","ready":true}`,
 		"/v2/models/image-classification/versions/1/ready": `{"name":"image-classification","ready":true}`,

@@ -14,7 +14,12 @@ import (
 // record is a model's document in the state store.
 type record struct {
 	Name     string         `json:"name"`
+	Revision int64          `json:"revision"`
 	Labels   map[string]int `json:"labels"`
+	Serving  struct {
+		InSync bool           `json:"in_sync"`
+		Labels map[string]int `json:"labels"`
+	} `json:"serving"`
 	Versions map[string]struct {
 		Version      int       `json:"version"`
 		Digest       string    `json:"digest"`
@@ -32,26 +37,39 @@ type records struct {
 	Models []record `json:"models"`
 }
 
-const recorded = "model metadata recorded in the state store"
+// inSync waits until Onda follows the registry, and its own models are in it.
+func (s *stack) inSync(t *testing.T) (all reply) {
+	t.Helper()
+	eventually(t, "the models are registered", func() error {
+		all = get(s.onda.url() + "/registry/v1/models")
+		var got records
+		if err := json.Unmarshal([]byte(all.body), &got); err != nil || len(got.Models) != 2 || !got.Models[0].Serving.InSync || !got.Models[1].Serving.InSync {
+			return fmt.Errorf("%d %s", all.status, clip(all.body))
+		}
+		return nil
+	})
+	return all
+}
 
 // TestMetadata reads the models' metadata back, from Onda and from the state store
 // itself, and finds it unchanged after a restart.
 func TestMetadata(t *testing.T) {
 	group(t)
 	s := startStack(t, nil)
-	s.onda.logs(t, recorded)
-
-	before := s.everyWay(t, request{path: "/registry/v1/models"})
+	before := s.inSync(t)
 	checkRecords(t, before)
 	for _, model := range []string{imageModel, faqModel} {
-		one := s.everyWay(t, request{path: "/registry/v1/models/" + model})
-		one.into(t, new(record))
-		if stored := s.stored(t, "model:"+model); !equalJSON(t, stored, one.body) {
-			t.Errorf("state model:%s: %s\nwant what /registry/v1/models/%s answers: %s", model, clip(stored), model, clip(one.body))
+		var told, stored record
+		s.everyWay(t, request{path: "/registry/v1/models/" + model}).into(t, &told)
+		if err := json.Unmarshal([]byte(s.stored(t, "registry:model:"+model)), &stored); err != nil {
+			t.Fatal(err)
+		}
+		if stored.Revision != told.Revision || !reflect.DeepEqual(stored.Versions, told.Versions) {
+			t.Errorf("the state store has %+v\nwhat /registry/v1/models/%s answers is %+v", stored, model, told)
 		}
 	}
-	if index := s.stored(t, "models"); index != `{"models":["faq-matching","image-classification"]}` {
-		t.Errorf("state models: %s", index)
+	if index := s.stored(t, "registry:index"); !equalJSON(t, index, `{"revision":2,"models":{"faq-matching":1,"image-classification":1}}`) {
+		t.Errorf("the index: %s", index)
 	}
 	const unknown = `{"error":"model \"none\" is not in the registry: GET /registry/v1/models lists what is"}`
 	if got := s.everyWay(t, request{path: "/registry/v1/models/none"}); got.status != http.StatusNotFound || got.body != unknown {
@@ -71,9 +89,11 @@ func TestMetadata(t *testing.T) {
 	s.onda.start(t)
 	s.own.start(t)
 	s.ready(t)
-	s.onda.logs(t, recorded)
-	if after := s.everyWay(t, request{path: "/registry/v1/models"}); after.body != before.body {
-		t.Errorf("after a restart the registry holds\n%s\nbefore it held\n%s", after.body, before.body)
+	var was, is records
+	before.into(t, &was)
+	s.inSync(t).into(t, &is)
+	if !reflect.DeepEqual(was, is) {
+		t.Errorf("after a restart the registry holds\n%+v\nbefore it held\n%+v", is, was)
 	}
 }
 
@@ -105,8 +125,8 @@ func checkRecords(t *testing.T, got reply) {
 	for _, r := range all.Models {
 		names = append(names, r.Name)
 		v, ok := r.Versions["1"]
-		if !ok || len(r.Versions) != 1 || r.Labels["live"] != 1 {
-			t.Errorf("%s: versions %v, labels %v, want version 1 alone, and live", r.Name, r.Versions, r.Labels)
+		if !ok || len(r.Versions) != 1 || len(r.Labels) != 0 || r.Serving.Labels["live"] != 1 {
+			t.Errorf("%s: versions %v, labels %v, want version 1 alone, served as live, and no label that somebody set", r.Name, r.Versions, r.Serving.Labels)
 		}
 		if v.Version != 1 || v.Digest == "" || v.Licence == "" || v.Pipeline == "" || v.SizeBytes == 0 || len(v.Inputs) == 0 || len(v.Outputs) == 0 {
 			t.Errorf("%s: the record is incomplete: %+v", r.Name, v)

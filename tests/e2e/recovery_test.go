@@ -73,14 +73,27 @@ func TestWithoutSidecar(t *testing.T) {
 		nobody := freePort(t)
 		o := newOnda(t, t.TempDir(), map[string]string{"DAPR_GRPC_PORT": strconv.Itoa(nobody), "DAPR_HTTP_PORT": strconv.Itoa(nobody)})
 		o.start(t)
-		o.ready(t)
-		o.scores(t)
-		o.logs(t, "model metadata could not be recorded")
-		o.scores(t)
+		o.logs(t, "the Dapr sidecar's components cannot be called yet")
+		// Which version is live is not known, and another one than that would be a wrong answer.
+		if got := get(o.url() + "/v2/health/ready"); got.status != http.StatusServiceUnavailable {
+			t.Errorf("ready without having read the registry: %d %s", got.status, got.body)
+		}
 		o.end(t)
 		if code := o.exitCode(t); code != 0 {
 			t.Errorf("exit code %d after SIGTERM, want 0", code)
 		}
+	})
+	t.Run("nobody there, and told not to wait", func(t *testing.T) {
+		nobody := freePort(t)
+		o := newOnda(t, t.TempDir(), map[string]string{
+			"DAPR_GRPC_PORT": strconv.Itoa(nobody), "DAPR_HTTP_PORT": strconv.Itoa(nobody), "ONDA_REGISTRY_WAIT": "100ms",
+		})
+		o.start(t)
+		o.ready(t)
+		o.scores(t)
+		o.logs(t, "ONDA_REGISTRY_WAIT")
+		o.scores(t)
+		o.end(t)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -36,6 +37,7 @@ type cloudEvent struct {
 	Data            json.RawMessage `json:"data"`
 	DataBase64      string          `json:"data_base64"`
 	Expiration      string          `json:"expiration"`
+	PartitionKey    string          `json:"partitionkey"`
 	TraceParent     string          `json:"traceparent"`
 	TraceState      string          `json:"tracestate"`
 }
@@ -82,6 +84,10 @@ func (e cloudEvent) request(limits wire.Limits) (request, error) {
 	if err != nil {
 		return request{}, scoring.Errorf(scoring.Invalid, "subject: %s", scoring.AsError(err).Message)
 	}
+	caller, err := e.caller()
+	if err != nil {
+		return request{}, err
+	}
 	contentType, body, err := e.payload()
 	if err != nil {
 		return request{}, err
@@ -91,15 +97,29 @@ func (e cloudEvent) request(limits wire.Limits) (request, error) {
 		if err != nil {
 			return request{}, inData(err)
 		}
-		req.Model, req.ID = ref, e.ID
+		req.Model, req.ID, req.Caller = ref, e.ID, caller
 		return request{infer: &req, timeout: opts.Timeout}, nil
 	}
 	req, err := wire.DecodePredict(contentType, body, limits)
 	if err != nil {
 		return request{}, inData(err)
 	}
-	req.Model, req.ID = ref, e.ID
+	req.Model, req.ID, req.Caller = ref, e.ID, caller
 	return request{predict: &req}, nil
+}
+
+// caller says who asks: the key of the partitioning extension is what keeps events together
+// that belong together, on one version as on one partition. Which app published an event is
+// not known.
+func (e cloudEvent) caller() (scoring.Caller, error) {
+	key := e.PartitionKey
+	if len(key) > scoring.MaxKeyLen {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "partitionkey is %d bytes long: at most %d are allowed", len(key), scoring.MaxKeyLen)
+	}
+	if at := strings.IndexFunc(key, unicode.IsControl); at >= 0 {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "partitionkey has a control character at offset %d: want text without any", at)
+	}
+	return scoring.Caller{Key: key}, nil
 }
 
 // inData says that the fault is in the event's data.

@@ -67,6 +67,37 @@ func TestPredictForms(t *testing.T) {
 	}
 }
 
+func TestPartitionKeyIsTheCallers(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("k", scoring.MaxKeyLen)
+	for _, key := range []string{"", "user 7", "Zoë", longest} {
+		for _, data := range []string{predictData, inferData} {
+			d := newDoor()
+			if status := d.deliver(t, event(`, "partitionkey": "`+key+`"`+data)); status != "SUCCESS" {
+				t.Fatalf("got status %q, want SUCCESS: %s", status, d.log.String())
+			}
+			d.published(t, results)
+			var got []scoring.Caller
+			for _, req := range d.scorer.predicted {
+				got = append(got, req.Caller)
+			}
+			for _, req := range d.scorer.inferred {
+				got = append(got, req.Caller)
+			}
+			if want := (scoring.Caller{Key: key}); !slices.Equal(got, []scoring.Caller{want}) {
+				t.Errorf("asked by %+v, want %+v", got, want)
+			}
+		}
+	}
+	for key, text := range map[string]string{
+		longest + "k": "partitionkey is 257 bytes long: at most 256 are allowed",
+		`a\nb`:        "partitionkey has a control character at offset 1: want text without any",
+	} {
+		d := newDoor()
+		d.refused(t, d.deliver(t, event(`, "partitionkey": "`+key+`"`+predictData)), scoring.Invalid, text)
+	}
+}
+
 func TestInferForms(t *testing.T) {
 	t.Parallel()
 	body := `{"inputs": [{"name": "x", "shape": [2], "datatype": "INT8", "data": [1, 2]}], "id": "ignored"}`

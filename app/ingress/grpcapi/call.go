@@ -32,9 +32,10 @@ type call struct {
 	conn   *conn
 	stream uint32
 	start  time.Time
-	// caller is the app that the sidecar says is calling.
-	caller string
-	lane   string
+	// caller is the app that the sidecar says is calling, and key what that app wants to be
+	// told apart by.
+	caller, key string
+	lane        string
 	// strict says that a failed request ends its stream.
 	strict bool
 	// deadline is when its time is over; shortened says that its context goes on for longer.

@@ -121,6 +121,54 @@ func TestSchedule(t *testing.T) {
 	wantStatus(t, err, codes.InvalidArgument, "x-onda-lane", `"slow"`)
 }
 
+// TestCaller: metadata says who asks, for calls and for each request of a stream.
+func TestCaller(t *testing.T) {
+	t.Parallel()
+	asked := make(chan scoring.Caller, 1)
+	f := open(t, func(ctx context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error) {
+		asked <- req.Caller
+		return echo(ctx, req)
+	})
+	longest := strings.Repeat("k", scoring.MaxKeyLen)
+	for _, c := range []struct {
+		name     string
+		metadata []string
+		want     scoring.Caller
+	}{
+		{"nobody", nil, scoring.Caller{}},
+		{"key", []string{"x-onda-key", "user 7"}, scoring.Caller{Key: "user 7"}},
+		{"app", []string{"dapr-caller-app-id", "shop"}, scoring.Caller{App: "shop"}},
+		{"key and app", []string{"x-onda-key", longest, "dapr-caller-app-id", "shop"}, scoring.Caller{Key: longest, App: "shop"}},
+	} {
+		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(t.Context(), c.metadata...))
+		if _, err := f.client.ModelInfer(ctx, floats()); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if got := <-asked; got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		}
+		stream, err := f.client.ModelStreamInfer(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := stream.Send(floats()); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-asked; got != c.want {
+				t.Errorf("%s, streamed: got %+v, want %+v", c.name, got, c.want)
+			}
+		}
+		cancel()
+	}
+	_, err := f.client.ModelInfer(metadata.AppendToOutgoingContext(t.Context(), "x-onda-key", longest+"k"), floats())
+	wantStatus(t, err, codes.InvalidArgument, "metadata x-onda-key is 257 bytes long: at most 256 are allowed")
+	// The client refuses to send what others can.
+	_, err = (&call{key: "a\tb"}).asks()
+	if want := "Invalid: metadata x-onda-key has a control character at offset 1: want text without any"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestClassification(t *testing.T) {
 	t.Parallel()
 	f := open(t, func(_ context.Context, req *scoring.InferRequest) (*scoring.InferResponse, error) {

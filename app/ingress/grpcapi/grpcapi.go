@@ -43,6 +43,8 @@ type Models interface {
 	Ready() bool
 	// Status of one version.
 	Status(ref scoring.ModelRef) (registry.Status, error)
+	// Wake is Status, after loading a version that is not in memory.
+	Wake(ctx context.Context, ref scoring.ModelRef) (registry.Status, error)
 	// Model with all its versions.
 	Model(name string) (registry.Model, error)
 	// Models lists all models, by name.

@@ -2,7 +2,9 @@ package grpcapi
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc"
 
@@ -31,8 +33,11 @@ func (s *Server) infer(ctx context.Context, c *call, m *inferMessage, start time
 	if m.err != nil {
 		return nil, m.err
 	}
+	var err error
+	if m.req.Caller, err = c.asks(); err != nil {
+		return nil, err
+	}
 	if c.lane != "" && !m.options.hasLane {
-		var err error
 		if m.req.Schedule.Lane, err = scoring.ParseLane(c.lane); err != nil {
 			return nil, scoring.Errorf(scoring.Invalid, "metadata %s: %s", laneKey, scoring.AsError(err).Message)
 		}
@@ -49,6 +54,17 @@ func (s *Server) infer(ctx context.Context, c *call, m *inferMessage, start time
 	}
 	resp.Timing.Decode = decoded
 	return resp, nil
+}
+
+// asks says who asks.
+func (c *call) asks() (scoring.Caller, error) {
+	if len(c.key) > scoring.MaxKeyLen {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "metadata %s is %d bytes long: at most %d are allowed", keyKey, len(c.key), scoring.MaxKeyLen)
+	}
+	if at := strings.IndexFunc(c.key, unicode.IsControl); at >= 0 {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "metadata %s has a control character at offset %d: want text without any", keyKey, at)
+	}
+	return scoring.Caller{Key: c.key, App: c.caller}, nil
 }
 
 // inferMessage is a request for a run on tensors, read from its message.

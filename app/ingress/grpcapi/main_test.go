@@ -64,6 +64,10 @@ func (m *models) Status(ref scoring.ModelRef) (registry.Status, error) {
 	return model.Versions[number-1], nil
 }
 
+func (m *models) Wake(_ context.Context, ref scoring.ModelRef) (registry.Status, error) {
+	return m.Status(ref)
+}
+
 func (m *models) Model(name string) (registry.Model, error) {
 	if name != "iris" {
 		return registry.Model{}, scoring.Errorf(scoring.NotFound, "model %q does not exist", name)

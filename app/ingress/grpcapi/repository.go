@@ -23,7 +23,7 @@ func (v service) RepositoryIndex(_ context.Context, req *inferencepb.RepositoryI
 	resp := &inferencepb.RepositoryIndexResponse{}
 	for _, model := range v.s.parts.Models.Models() {
 		for _, status := range model.Versions {
-			if !req.GetReady() || status.State == registry.Available {
+			if !req.GetReady() || status.Ready() {
 				resp.Models = append(resp.Models, indexOf(status))
 			}
 		}
@@ -33,20 +33,10 @@ func (v service) RepositoryIndex(_ context.Context, req *inferencepb.RepositoryI
 
 // indexOf gives the state of a version in Triton's words.
 func indexOf(s registry.Status) *inferencepb.RepositoryIndexResponse_ModelIndex {
-	entry := &inferencepb.RepositoryIndexResponse_ModelIndex{
-		Name: s.Ref.Name, Version: strconv.FormatInt(s.Ref.Version, 10), State: "UNAVAILABLE",
+	state, reason := s.RepositoryState()
+	return &inferencepb.RepositoryIndexResponse_ModelIndex{
+		Name: s.Ref.Name, Version: strconv.FormatInt(s.Ref.Version, 10), State: state, Reason: strings.ToValidUTF8(reason, "\uFFFD"),
 	}
-	switch s.State {
-	case registry.Available:
-		entry.State = "READY"
-	case registry.Loading:
-		entry.State = "LOADING"
-	case registry.Unloaded:
-		entry.Reason = "unloaded"
-	case registry.Failed:
-		entry.Reason = strings.ToValidUTF8(s.Reason, "\uFFFD")
-	}
-	return entry
 }
 
 // RepositoryModelLoad loads a model, or loads it again. It answers when the model does.

@@ -24,6 +24,8 @@ const (
 	tokenKey = "dapr-api-token" //nolint:gosec // the name of a header, not a credential
 	// callerKey names the app that the sidecar calls for.
 	callerKey = "dapr-caller-app-id"
+	// keyKey is what a caller wants to be told apart by, where traffic is split over versions.
+	keyKey = "x-onda-key"
 	// laneKey is the lane of a request that has no parameter for it.
 	laneKey = "x-onda-lane"
 )
@@ -45,7 +47,7 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	}
 	c := &call{
 		server: s, method: methodOf(info.FullMethodName), start: time.Now(),
-		caller: first(info.Header, callerKey), lane: first(info.Header, laneKey),
+		caller: first(info.Header, callerKey), key: first(info.Header, keyKey), lane: first(info.Header, laneKey),
 		strict: first(info.Header, grpcErrorKey) == "true", wake: make(chan struct{}, 1),
 	}
 	if err := s.authorise(c.method, first(info.Header, tokenKey)); err != nil {

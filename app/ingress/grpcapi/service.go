@@ -41,7 +41,7 @@ func (v service) ModelReady(_ context.Context, req *inferencepb.ModelReadyReques
 	if err != nil {
 		return nil, err
 	}
-	return &inferencepb.ModelReadyResponse{Ready: status.State == registry.Available && !v.s.parts.Draining()}, nil
+	return &inferencepb.ModelReadyResponse{Ready: status.Ready() && !v.s.parts.Draining()}, nil
 }
 
 // ServerMetadata names the server. Extensions lists what is offered, and nothing else.
@@ -49,13 +49,16 @@ func (v service) ServerMetadata(context.Context, *inferencepb.ServerMetadataRequ
 	return &inferencepb.ServerMetadataResponse{Name: v.s.config.ServerName, Version: v.s.config.ServerVersion, Extensions: wire.Extensions}, nil
 }
 
-// available finds a version, which must be loaded.
-func (s *Server) available(name, version string) (registry.Status, error) {
+// available finds a version, which is loaded if it is not.
+func (s *Server) available(ctx context.Context, name, version string) (registry.Status, error) {
 	ref, err := reference(name, version)
 	if err != nil {
 		return registry.Status{}, err
 	}
 	status, err := s.parts.Models.Status(ref)
+	if err == nil && status.State == registry.Cold {
+		status, err = s.parts.Models.Wake(ctx, ref)
+	}
 	if err == nil && status.State != registry.Available {
 		err = scoring.Errorf(scoring.Unavailable, "model %s is not ready: GET /v1/models/%s says why", status.Ref, ref.Name)
 	}
@@ -64,8 +67,8 @@ func (s *Server) available(name, version string) (registry.Status, error) {
 
 // ModelMetadata gives a model's versions, inputs and outputs. Labels are not among the
 // versions: clients take those for numbers.
-func (v service) ModelMetadata(_ context.Context, req *inferencepb.ModelMetadataRequest) (*inferencepb.ModelMetadataResponse, error) {
-	status, err := v.s.available(req.GetName(), req.GetVersion())
+func (v service) ModelMetadata(ctx context.Context, req *inferencepb.ModelMetadataRequest) (*inferencepb.ModelMetadataResponse, error) {
+	status, err := v.s.available(ctx, req.GetName(), req.GetVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +87,8 @@ func (v service) ModelMetadata(_ context.Context, req *inferencepb.ModelMetadata
 }
 
 // ModelConfig gives the configuration of a version.
-func (v service) ModelConfig(_ context.Context, req *inferencepb.ModelConfigRequest) (*inferencepb.ModelConfigResponse, error) {
-	status, err := v.s.available(req.GetName(), req.GetVersion())
+func (v service) ModelConfig(ctx context.Context, req *inferencepb.ModelConfigRequest) (*inferencepb.ModelConfigResponse, error) {
+	status, err := v.s.available(ctx, req.GetName(), req.GetVersion())
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 
 // ModelStatistics gives the counters of the versions that are loaded: of all models, of
 // those of one, or of one version.
-func (v service) ModelStatistics(_ context.Context, req *inferencepb.ModelStatisticsRequest) (*inferencepb.ModelStatisticsResponse, error) {
-	versions, err := v.s.counted(req.GetName(), req.GetVersion())
+func (v service) ModelStatistics(ctx context.Context, req *inferencepb.ModelStatisticsRequest) (*inferencepb.ModelStatisticsResponse, error) {
+	versions, err := v.s.counted(ctx, req.GetName(), req.GetVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (v service) ModelStatistics(_ context.Context, req *inferencepb.ModelStatis
 }
 
 // counted finds the versions whose counters are wanted.
-func (s *Server) counted(name, version string) ([]registry.Status, error) {
+func (s *Server) counted(ctx context.Context, name, version string) ([]registry.Status, error) {
 	switch {
 	case name == "" && version == "":
 		var all []registry.Status
@@ -47,7 +47,7 @@ func (s *Server) counted(name, version string) ([]registry.Status, error) {
 		model, err := s.parts.Models.Model(ref.Name)
 		return model.Versions, err
 	default:
-		status, err := s.available(name, version)
+		status, err := s.available(ctx, name, version)
 		return []registry.Status{status}, err
 	}
 }

@@ -70,6 +70,7 @@ func TestRefusedBodyIsNotWaitedFor(t *testing.T) {
 		{"unknown model, infer", "/v2/models/x/infer", "", 404},
 		{"lane", "/v2/models/m/infer", "X-Onda-Lane: fast\r\n", 400},
 		{"priority", "/v2/models/m/infer", "X-Onda-Priority: -1\r\n", 400},
+		{"key", "/v2/models/m/infer", "X-Onda-Key: a\tb\r\n", 400},
 		{"model control", "/v2/repository/models/m/load", "", 403},
 		{"not offered", "/v2/models/m/generate", "", 501},
 	}

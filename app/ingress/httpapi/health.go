@@ -2,16 +2,24 @@ package httpapi
 
 import (
 	"net/http"
-
-	"github.com/onda-serving/onda/app/registry"
 )
 
 // health answers GET /healthz, Dapr's app health check: can the app take work? While it
 // says no, Dapr holds subscriptions back, which keeps events in the broker until the
 // models are loaded.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
-	ready := h.canWork()
-	return writeJSON(w, r, statusFor(ready), map[string]bool{"ready": ready})
+	body := health{Ready: h.canWork()}
+	if h.parts.Following != nil {
+		body.Registry = h.parts.Following()
+	}
+	return writeJSON(w, r, statusFor(body.Ready), body)
+}
+
+// health is the answer of GET /healthz. A replica that lost sight of the registry serves
+// what it has, and is ready.
+type health struct {
+	Ready    bool `json:"ready"`
+	Registry any  `json:"registry,omitempty"`
 }
 
 // live answers GET /v2/health/live: the process answers. Both keys are in both replies,
@@ -36,7 +44,7 @@ func (h *Handler) modelReady(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ready := s.State == registry.Available && !h.parts.Draining()
+	ready := s.Ready() && !h.parts.Draining()
 	return writeJSON(w, r, statusFor(ready), map[string]any{"name": ref.Name, "ready": ready})
 }
 

@@ -21,9 +21,9 @@ import (
 
 // Scorer scores requests: see engine.Engine, which implements it.
 type Scorer interface {
-	// Admit says whether a request to ref would be let in now. It is asked before the body
+	// Admit says whether a request for want would be let in now. It is asked before the body
 	// is read, and promises nothing.
-	Admit(ctx context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error
+	Admit(ctx context.Context, want registry.Want, schedule scoring.Schedule) error
 	// Predict scores instances with a model's pipeline.
 	Predict(ctx context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error)
 	// Infer runs a model on tensors.
@@ -36,6 +36,8 @@ type Models interface {
 	Ready() bool
 	// Status of one version.
 	Status(ref scoring.ModelRef) (registry.Status, error)
+	// Wake is Status, after loading a version that is not in memory.
+	Wake(ctx context.Context, ref scoring.ModelRef) (registry.Status, error)
 	// Model with all its versions.
 	Model(name string) (registry.Model, error)
 	// Models lists all of them.
@@ -83,8 +85,11 @@ type Parts struct {
 	Scorer Scorer
 	// Models are asked for status and metadata.
 	Models Models
-	// Store holds the recorded metadata; nil where Onda runs without a sidecar.
-	Store registry.Store
+	// Registry answers below /registry/v1/: see package registryapi.
+	Registry http.Handler
+	// Following says how this replica follows the registry, for people who look at its
+	// health; nil where it does not.
+	Following func() any
 	// Events takes what Dapr delivers; nil where Onda runs without a sidecar.
 	Events Events
 	// Repository loads and unloads models; nil where that is not allowed.

@@ -35,7 +35,7 @@ type fakeScorer struct {
 	budget  time.Duration
 	// full is what Admit says; admitted is what it was asked.
 	full     error
-	admitted []scoring.ModelRef
+	admitted []registry.Want
 	schedule scoring.Schedule
 	// outputs are what Infer gives instead of the inputs.
 	outputs []scoring.Tensor
@@ -53,10 +53,10 @@ func (f *fakeScorer) note(ctx context.Context) {
 }
 
 // Admit implements httpapi.Scorer.
-func (f *fakeScorer) Admit(_ context.Context, ref scoring.ModelRef, schedule scoring.Schedule) error {
+func (f *fakeScorer) Admit(_ context.Context, want registry.Want, schedule scoring.Schedule) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.admitted = append(f.admitted, ref)
+	f.admitted = append(f.admitted, want)
 	f.schedule = schedule
 	return f.full
 }
@@ -325,7 +325,6 @@ func TestRefusals(t *testing.T) {
 		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `Request for unknown model: 'x' is not found: GET /v1/models lists the models`},
 		{"unknown version", "GET", "/v2/models/m/versions/9", "", nil, 404, `model "m" has no version 9: GET /v1/models/m lists its versions`},
 		{"metadata of a failed version", "GET", "/v2/models/m/versions/3", "", nil, 503, "model m@3 is not ready: GET /v1/models/m says why"},
-		{"registry without sidecar", "GET", "/registry/v1/models", "", nil, 501, "the registry needs a Dapr sidecar, and Onda runs without one"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func (h *Handler) scoreInfer(ctx context.Context, in *asked) (scored, error) {
 	if err != nil {
 		return scored{}, err
 	}
-	req.Model = in.ref
+	req.Model, req.Caller = in.ref, in.caller
 	if !opts.HasLane {
 		req.Schedule.Lane = in.schedule.Lane
 	}

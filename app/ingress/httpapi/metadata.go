@@ -53,13 +53,16 @@ func (h *Handler) modelMetadata(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, r, http.StatusOK, body)
 }
 
-// available finds the version that a path names, which must be loaded.
+// available finds the version that a path names, which is loaded if it is not.
 func (h *Handler) available(r *http.Request) (registry.Status, error) {
 	ref, err := reference(r)
 	if err != nil {
 		return registry.Status{}, err
 	}
 	s, err := h.parts.Models.Status(ref)
+	if err == nil && s.State == registry.Cold {
+		s, err = h.parts.Models.Wake(r.Context(), ref)
+	}
 	if err == nil && s.State != registry.Available {
 		err = notReady(s)
 	}

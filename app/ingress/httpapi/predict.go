@@ -31,7 +31,7 @@ func (h *Handler) scorePredict(ctx context.Context, in *asked) (scored, error) {
 	if err != nil {
 		return scored{}, err
 	}
-	req.Model, req.Schedule = in.ref, in.schedule
+	req.Model, req.Schedule, req.Caller = in.ref, in.schedule, in.caller
 	if err := fromQuery(in.r, &req); err != nil {
 		return scored{}, err
 	}

@@ -238,6 +238,46 @@ func TestSchedule(t *testing.T) {
 	expect(t, r.call(t, "POST", "/v1/models/m:predict", "a", "X-Onda-Priority: -1"), 400, failure(`header x-onda-priority is "-1": want a whole number, 1 for the most urgent and 0 for the model's default`))
 }
 
+func TestCaller(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("k", scoring.MaxKeyLen)
+	tests := []struct {
+		name    string
+		headers []string
+		want    scoring.Caller
+	}{
+		{"nobody", nil, scoring.Caller{}},
+		{"key", []string{"X-Onda-Key: user 7"}, scoring.Caller{Key: "user 7"}},
+		{"app", []string{"Dapr-Caller-App-Id: shop"}, scoring.Caller{App: "shop"}},
+		{"key and app", []string{"x-onda-key: Zoë", "dapr-caller-app-id: shop"}, scoring.Caller{Key: "Zoë", App: "shop"}},
+		{"longest key", []string{"X-Onda-Key: " + longest}, scoring.Caller{Key: longest}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			got := r.call(t, "POST", "/v2/models/m/infer", `{`+oneInput+`}`, tt.headers...)
+			if got.status != 200 || r.scorer.infer.Caller != tt.want {
+				t.Errorf("infer: got %d %s and %+v, want %+v", got.status, got.body, r.scorer.infer.Caller, tt.want)
+			}
+			// Large enough for Admit, which must be asked for the same caller.
+			got = r.call(t, "POST", "/v1/models/m:predict", strings.Repeat("a", 17<<10), append(tt.headers, "Content-Type: text/plain")...)
+			if got.status != 200 || r.scorer.predict.Caller != tt.want {
+				t.Errorf(":predict: got %d %s and %+v, want %+v", got.status, got.body, r.scorer.predict.Caller, tt.want)
+			}
+			want := registry.Want{Ref: scoring.ModelRef{Name: "m"}, Caller: tt.want}
+			if len(r.scorer.admitted) != 1 || r.scorer.admitted[0] != want {
+				t.Errorf("admitted as %+v, want %+v", r.scorer.admitted, want)
+			}
+		})
+	}
+	r := start(t)
+	for _, path := range []string{"/v1/models/m:predict", "/v2/models/m/infer"} {
+		expect(t, r.call(t, "POST", path, "a", "X-Onda-Key: "+longest+"k"), 400, failure("header x-onda-key is 257 bytes long: at most 256 are allowed"))
+		expect(t, r.call(t, "POST", path, "a", "X-Onda-Key: a\tb"), 400, failure("header x-onda-key has a control character at offset 1: want text without any"))
+	}
+}
+
 // TestRefusedBeforeTheBodyIsRead checks what needs no body: no body is booked, and its
 // decoding is not tried.
 func TestRefusedBeforeTheBodyIsRead(t *testing.T) {
@@ -252,7 +292,7 @@ func TestRefusedBeforeTheBodyIsRead(t *testing.T) {
 			t.Errorf("%s: got %d, closing %v; want 429 at once", path, resp.StatusCode, resp.Close)
 		}
 	}
-	if len(r.scorer.admitted) != 2 || r.scorer.admitted[0].Name != "m" {
+	if len(r.scorer.admitted) != 2 || r.scorer.admitted[0].Ref.Name != "m" {
 		t.Errorf("asked to admit %v", r.scorer.admitted)
 	}
 }

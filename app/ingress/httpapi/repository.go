@@ -41,7 +41,7 @@ func (h *Handler) repositoryIndex(w http.ResponseWriter, r *http.Request) error 
 	index := []v2Index{}
 	for _, m := range h.parts.Models.Models() {
 		for _, s := range m.Versions {
-			if readyOnly && s.State != registry.Available {
+			if readyOnly && !s.Ready() {
 				continue
 			}
 			index = append(index, indexOf(s))
@@ -53,16 +53,7 @@ func (h *Handler) repositoryIndex(w http.ResponseWriter, r *http.Request) error 
 // indexOf gives the state of a version in Triton's words.
 func indexOf(s registry.Status) v2Index {
 	entry := v2Index{Name: s.Ref.Name, Version: strconv.FormatInt(s.Ref.Version, 10)}
-	switch s.State {
-	case registry.Available:
-		entry.State = "READY"
-	case registry.Loading:
-		entry.State = "LOADING"
-	case registry.Unloaded:
-		entry.State, entry.Reason = "UNAVAILABLE", "unloaded"
-	default:
-		entry.State, entry.Reason = "UNAVAILABLE", s.Reason
-	}
+	entry.State, entry.Reason = s.RepositoryState()
 	return entry
 }
 

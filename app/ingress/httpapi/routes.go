@@ -48,8 +48,7 @@ func (h *Handler) routes() {
 		{"GET /v2/logging", "logging", notOffered(noLogging)},
 		{"POST /v2/logging", "logging", notOffered(noLogging)},
 
-		{"GET /registry/v1/models", "registry", h.registryModels},
-		{"GET /registry/v1/models/{model}", "registry", h.registryModel},
+		{"/registry/v1/", "registry", h.registry},
 
 		{"POST " + eventsPath, "event", h.event},
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
@@ -27,6 +29,7 @@ type asked struct {
 	ref      scoring.ModelRef
 	status   registry.Status
 	schedule scoring.Schedule
+	caller   scoring.Caller
 	body     []byte
 	// start is when the body began to be read.
 	start time.Time
@@ -85,6 +88,9 @@ func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.S
 	if in.schedule, err = scheduleOf(in.r); err != nil {
 		return err
 	}
+	if in.caller, err = callerOf(in.r); err != nil {
+		return err
+	}
 	if in.status, err = h.parts.Models.Status(in.ref); err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.S
 	if in.r.ContentLength >= 0 && in.r.ContentLength <= smallBody {
 		return nil // it costs less to read than to ask twice
 	}
-	return h.parts.Scorer.Admit(ctx, in.ref, in.schedule)
+	return h.parts.Scorer.Admit(ctx, registry.Want{Ref: in.ref, Caller: in.caller}, in.schedule)
 }
 
 // smallBody is the size in bytes up to which a body is read before anybody asks for room.
@@ -122,6 +128,21 @@ func scheduleOf(r *http.Request) (schedule scoring.Schedule, err error) {
 		return schedule, scoring.Errorf(scoring.Invalid, "header x-onda-priority is %q: want a whole number, 1 for the most urgent and 0 for the model's default", clip(text))
 	}
 	return schedule, nil
+}
+
+// keyHeader is what a caller wants to be told apart by, where traffic is split over versions.
+const keyHeader = "X-Onda-Key"
+
+// callerOf reads who asks.
+func callerOf(r *http.Request) (scoring.Caller, error) {
+	key := r.Header.Get(keyHeader)
+	if len(key) > scoring.MaxKeyLen {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "header x-onda-key is %d bytes long: at most %d are allowed", len(key), scoring.MaxKeyLen)
+	}
+	if at := strings.IndexFunc(key, unicode.IsControl); at >= 0 {
+		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "header x-onda-key has a control character at offset %d: want text without any", at)
+	}
+	return scoring.Caller{Key: key, App: r.Header.Get(callerHeader)}, nil
 }
 
 // idHeader carries the request's id, both ways.

@@ -64,7 +64,7 @@ func (h *Handler) modelStatus(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, r, http.StatusOK, v1Status{
-		Name: ref.Name, Ready: s.State == registry.Available, Versions: []v1Version{versionOf(s)},
+		Name: ref.Name, Ready: s.Ready(), Versions: []v1Version{versionOf(s)},
 	})
 }
 
@@ -75,7 +75,7 @@ func statusOf(m registry.Model) v1Status {
 	}
 	for _, s := range m.Versions {
 		status.Versions = append(status.Versions, versionOf(s))
-		status.Ready = status.Ready || s.State == registry.Available && s.Ref.Version == m.Labels[scoring.LabelLive]
+		status.Ready = status.Ready || s.Ready() && s.Ref.Version == m.Labels[scoring.LabelLive]
 	}
 	return status
 }
@@ -83,8 +83,8 @@ func statusOf(m registry.Model) v1Status {
 // versionOf gives the V1 form. TensorFlow Serving reports a failed load as END with an
 // error; its clients test for AVAILABLE, so the plainer word is no risk.
 func versionOf(s registry.Status) v1Version {
-	v := v1Version{Version: strconv.FormatInt(s.Ref.Version, 10), State: s.State, Status: v1Error{Code: "OK"}}
-	if s.State == registry.Failed {
+	v := v1Version{Version: strconv.FormatInt(s.Ref.Version, 10), State: s.Public(), Status: v1Error{Code: "OK"}}
+	if v.State == registry.Failed {
 		v.Status = v1Error{Code: "INTERNAL", Message: s.Reason}
 	}
 	if s.Version != nil {

@@ -23,7 +23,7 @@ import (
 const ResultsDir = "tests/bench/results"
 
 // Parts are the parts of the bench, in the order of the page.
-var Parts = []string{"raw", "batching", "overload", "dapr", "peers", "preprocess"}
+var Parts = []string{"raw", "batching", "overload", "dapr", "peers", "preprocess", "swap", "models"}
 
 // Options choose how to measure.
 type Options struct {
@@ -117,6 +117,7 @@ func (b *Bench) makeModels() error {
 func (b *Bench) Run(ctx context.Context, part string) error {
 	parts := map[string]func(context.Context) (Result, error){
 		"raw": b.raw, "batching": b.batching, "overload": b.overload, "dapr": b.dapr, "peers": b.peers, "preprocess": b.preprocess,
+		"swap": b.swap, "models": b.many,
 	}
 	do, ok := parts[part]
 	if !ok {

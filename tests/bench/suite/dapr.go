@@ -139,8 +139,9 @@ func (m *mesh) ways(suffix string) []way {
 	}
 }
 
-// startSidecar starts a daprd as `make run` does, for the app at an address, if any.
-func (b *Bench) startSidecar(id, app string, trust []string) (*sidecar, error) {
+// startSidecar starts a daprd as `make run` does, for the app at an address, if any, with
+// more arguments.
+func (b *Bench) startSidecar(id, app string, trust []string, more ...string) (*sidecar, error) {
 	var ports [6]int
 	for i := range ports {
 		port, err := proc.Port()
@@ -158,6 +159,7 @@ func (b *Bench) startSidecar(id, app string, trust []string) (*sidecar, error) {
 		"--metrics-listen-address", "127.0.0.1", "--dapr-public-listen-address", "127.0.0.1",
 		"--max-body-size", "32Mi", "--config", filepath.Join(b.root, "components", "local", "config.yaml"),
 	}
+	args = append(args, more...)
 	if app != "" {
 		_, port, err := net.SplitHostPort(app)
 		if err != nil {

@@ -37,7 +37,12 @@ func (b *Bench) startOnda(ctx context.Context, name, models string, env ...strin
 	if err != nil {
 		return nil, err
 	}
-	s := &server{address: proc.Local(port)}
+	return b.startOndaAt(ctx, proc.Local(port), name, models, env...)
+}
+
+// startOndaAt starts Onda at an address that others know already.
+func (b *Bench) startOndaAt(ctx context.Context, address, name, models string, env ...string) (s *server, err error) {
+	s = &server{address: address}
 	s.Process, err = proc.Start(proc.Command{
 		Name: name, Args: []string{b.onda, "serve"}, Dir: b.root, Logs: b.logs(),
 		Env: append([]string{

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-
-	"github.com/onda-serving/onda/app/artifact"
 )
 
 // The shipped models.
@@ -68,14 +66,7 @@ func synthetic(folder string, s Synthetic, mode Mode) error {
 	}
 	model := s.build()
 	sum := sha256.Sum256(model)
-	digest := hex.EncodeToString(sum[:])
-	files := map[string]string{"model.onnx": digest}
-	manifest := fmt.Sprintf("schema: onda/v1\nname: %s\nversion: 1\ndescription: '%s'\nfiles: {model.onnx: %s}\ndigest: %s\nbatching: %s\nwarm_up: [1]\n",
-		s.Name, s.What, digest, artifact.Digest(files), mode.Batching)
-	if err := os.WriteFile(filepath.Join(to, "model.onnx"), model, 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(to, "model.yaml"), []byte(manifest), 0o600)
+	return writeSynthetic(to, s.Name, s.What, mode, model, hex.EncodeToString(sum[:]))
 }
 
 // batching finds the key of a shipped manifest, in either style of YAML, with its value.

@@ -44,7 +44,7 @@ func Start(t *testing.T, name, dir string, env map[string]string, program string
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
-		p.stop(t)
+		p.End(t)
 		if t.Failed() {
 			t.Logf("the end of the log of %s:\n%s", name, p.Log())
 		}
@@ -64,10 +64,11 @@ func environment(env map[string]string) []string {
 	return all
 }
 
-// stop asks the program to end, and ends it if it does not.
-func (p *Process) stop(t *testing.T) {
+// End asks the program to end, and ends it if it does not.
+func (p *Process) End(t *testing.T) {
 	t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it fails for a program that has ended
+	p.Thaw()                                  // or it would not hear of that
 	select {
 	case <-p.ended:
 		return
@@ -77,6 +78,23 @@ func (p *Process) stop(t *testing.T) {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }
+
+// Kill ends the program without giving it a chance, and waits until it is gone. To kill one
+// that has ended is fine.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it fails for a program that has ended
+	<-p.ended
+}
+
+// Freeze stops the program where it stands, as a machine that hangs does: connections to it
+// stay, and nobody answers. Thaw takes that back.
+func (p *Process) Freeze() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw takes back [Process.Freeze].
+func (p *Process) Thaw() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// PID is the program's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Ended says whether the program is gone, and how it went.
 func (p *Process) Ended() (state string, ended bool) {

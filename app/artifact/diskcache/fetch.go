@@ -1,0 +1,115 @@
+package diskcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/onda-serving/onda/app/artifact/blobs"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// fetch makes the entry out of its source, unless somebody else does so first.
+func (e *entry) fetch(ctx context.Context, open func(context.Context) (blobs.Source, error), progress func(done, total int64)) (err error) {
+	c := e.cache
+	l, err := lockFile(ctx, c.lockPath(e.key), alone, func() bool { return c.exists(e.key) })
+	if err != nil || l == nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.leave(e.key, l)) }()
+	if c.exists(e.key) {
+		return nil
+	}
+	if err := c.makeRoom(ctx, e); err != nil {
+		return err
+	}
+	d := &download{entry: e, open: open, progress: progress}
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	if err := e.commit(); err != nil {
+		return diskError(err, e.record.Bytes)
+	}
+	c.setVerified(e.key, true)
+	return nil
+}
+
+// leave gives the lock of an entry back, and removes its file where there is nothing to lock.
+func (c *Cache) leave(key string, l *lock) error {
+	if c.exists(key) || c.exists(key+partialEnd) {
+		l.unlock()
+		return nil
+	}
+	return l.remove()
+}
+
+// run fetches all files, one after the other.
+func (d *download) run(ctx context.Context) error {
+	defer d.close()
+	d.tell(0)
+	for _, name := range slices.Sorted(maps.Keys(d.entry.record.Files)) {
+		if err := d.file(ctx, name, d.entry.record.Files[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit puts the folder of the download on the disk and gives it its name.
+func (e *entry) commit() error {
+	if err := e.prune(); err != nil {
+		return err
+	}
+	err := filepath.WalkDir(e.partial(), func(name string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err // the files themselves are there since they were complete
+		}
+		return syncDir(name)
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(e.partial(), e.dir()); err != nil {
+		return err
+	}
+	return syncDir(e.cache.dir)
+}
+
+// prune removes what does not belong to the entry.
+func (e *entry) prune() error {
+	names, err := os.ReadDir(e.partial())
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name.Name() != recordName && name.Name() != filesName {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(e.partial(), name.Name())))
+		}
+	}
+	return err
+}
+
+func syncDir(name string) error {
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// diskError tells a full disk from other failures, which are the log's business.
+func diskError(err error, need int64) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return scoring.Errorf(scoring.Unavailable, "the disk of the artifact cache is full: the files need %d bytes: make room there, or name a folder on another disk in %s", need, Setting).WithCause(err)
+	default:
+		return fmt.Errorf("artifact cache: %w", err)
+	}
+}

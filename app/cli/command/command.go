@@ -1,0 +1,76 @@
+// Package command is what all commands of the onda binary have in common: how they are
+// grouped and described, how wrong command lines are told, and the exit codes.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes: a wrong setting or command line is told from a failure, as a supervisor
+// may want to retry the latter. 130 is what shells give for Ctrl-C.
+const (
+	OK          = 0
+	Failed      = 1
+	Usage       = 2
+	Interrupted = 130
+)
+
+// Run runs the command below root that args, without the program's name, ask for. It
+// returns the exit code.
+func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	root.SilenceErrors = true
+	root.SilenceUsage = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return WrongUsage(cmd, "%v", err) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), help(cmd)) })
+	root.SetHelpCommand(newHelp())
+	root.CompletionOptions.DisableDefaultCmd = true // see NewCompletion
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(append([]string{}, args...)) // of nil, cobra would take the process's own
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return OK
+	}
+	if wrong, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintf(stderr, "%s: %s\n\n%s", root.Name(), wrong.text, usage(wrong.command))
+		return Usage
+	}
+	code, text := Failed, err.Error()
+	if ended, ok := errors.AsType[*ExitError](err); ok {
+		code, text = ended.Code, ended.Text
+	}
+	if text != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), text)
+	}
+	return code
+}
+
+// usageError is a wrong command line.
+type usageError struct {
+	command *cobra.Command
+	text    string
+}
+
+// Error says what is wrong.
+func (e *usageError) Error() string { return e.text }
+
+// WrongUsage says what is wrong with a command line. It is shown with the command's usage.
+func WrongUsage(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{cmd, fmt.Sprintf(format, args...)}
+}
+
+// ExitError ends the process with a code.
+type ExitError struct {
+	// Code is one of the exit codes.
+	Code int
+	// Text says why; empty where that was told already.
+	Text string
+}
+
+// Error is the text.
+func (e *ExitError) Error() string { return e.Text }

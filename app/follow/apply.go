@@ -1,0 +1,189 @@
+package follow
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// Follow takes a document over, if it is newer than the one that is followed. It returns at
+// once; what the document needs is loaded meanwhile.
+func (f *Follower) Follow(doc *catalog.Model) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.models[doc.Name]
+	switch {
+	case f.closed || m != nil && m.doc.Revision >= doc.Revision:
+		return
+	case m == nil:
+		m = &followed{newer: func() {}}
+		f.models[doc.Name] = m
+	}
+	delete(f.unread, doc.Name)
+	m.newer()
+	ctx, cancel := context.WithCancel(context.Background())
+	m.doc, m.newer, m.failed, f.unwritten = doc, cancel, 0, true
+	m.other = f.config.Runtime.Take(doc)
+	f.work.Go(func() { f.applyAll(ctx, m, doc) })
+}
+
+// applyAll applies a document, again until all of it is in force or a newer one came.
+func (f *Follower) applyAll(ctx context.Context, m *followed, doc *catalog.Model) {
+	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+		reason := f.apply(ctx, m, doc)
+		if ctx.Err() != nil || reason == "" {
+			return
+		}
+		f.config.Log.Warn().Str("model", doc.Name).Int64("revision", doc.Revision).Str("reason", reason).Dur("retry_in_ms", pause).
+			Msg("the registry's document is not in force here: what was served goes on")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// The pauses between tries to load what a document needs.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// apply deals requests out as doc says, first as far as the versions are ready, then further
+// with every version that is: a label that moves back does not wait for a shadow to load. It
+// says what is missing, "" if nothing is.
+func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (missing string) {
+	if !doc.Managed() {
+		f.applied(ctx, m, doc, "")
+		return ""
+	}
+	want := doc.Route()
+	f.deal(ctx, m, doc, want)
+	var reasons []string
+	for _, version := range byUrgency(want) {
+		if f.config.Runtime.Has(doc.Name, version) {
+			continue
+		}
+		err := f.config.Runtime.Ensure(ctx, doc.Name, version)
+		if ctx.Err() != nil {
+			return "" // a newer document decides; this one says nothing about its versions any more
+		}
+		if err != nil {
+			reasons = append(reasons, fmt.Sprintf("version %d: %s", version, err))
+			f.candidateFailed(ctx, m, doc, version, err)
+			continue
+		}
+		f.deal(ctx, m, doc, want)
+	}
+	missing = strings.Join(reasons, "; ")
+	f.applied(ctx, m, doc, missing)
+	return missing
+}
+
+// byUrgency lists the versions of a route in the order in which they are loaded: what callers
+// wait for most comes first, and a shadow, which nobody waits for, last.
+func byUrgency(want catalog.Route) []int64 {
+	all := []int64{want.Labels[scoring.LabelLive]}
+	for _, share := range want.Shares {
+		all = append(all, share.Version)
+	}
+	for _, label := range slices.Sorted(maps.Keys(want.Labels)) {
+		all = append(all, want.Labels[label])
+	}
+	all = append(all, want.Versions()...)
+	seen := map[int64]bool{}
+	return slices.DeleteFunc(all, func(version int64) bool {
+		again := seen[version]
+		seen[version] = true
+		return again
+	})
+}
+
+// deal applies as much of a route as is ready. While that leaves no live version, because none
+// was served here before, nothing is dealt out yet: callers hear that the model is loading, and
+// not that it has no such label.
+func (f *Follower) deal(ctx context.Context, m *followed, doc *catalog.Model, want catalog.Route) {
+	has := func(version int64) bool { return f.config.Runtime.Has(doc.Name, version) }
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil || m.doc != doc {
+		return // a newer document decides
+	}
+	old, _ := f.config.Runtime.Route(doc.Name)
+	if now := restrict(want, old, has); now.Labels[scoring.LabelLive] != 0 {
+		f.config.Runtime.Apply(doc.Name, now)
+	}
+}
+
+// restrict is want as far as its versions are ready, and old where they are not.
+func restrict(want, old catalog.Route, has func(int64) bool) catalog.Route {
+	now := catalog.Route{Labels: map[string]int64{}, Sticky: want.Sticky}
+	for label, version := range want.Labels {
+		if was := old.Labels[label]; has(version) {
+			now.Labels[label] = version
+		} else if was != 0 {
+			now.Labels[label] = was
+		}
+	}
+	for _, share := range want.Shares {
+		if has(share.Version) {
+			now.Shares = append(now.Shares, share)
+		}
+	}
+	if len(now.Shares) == 0 && len(want.Shares) > 0 {
+		now.Shares, now.Sticky = old.Shares, old.Sticky
+	}
+	if s := want.Shadow; s != nil && has(s.Version) {
+		now.Shadow = s
+	}
+	if c := want.Compare; c != nil && has(c.Baseline) && has(c.Candidate) {
+		now.Compare = c
+	}
+	return now
+}
+
+// applied notes how far a document is in force.
+func (f *Follower) applied(ctx context.Context, m *followed, doc *catalog.Model, missing string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil || m.doc != doc {
+		return
+	}
+	m.reason = missing
+	if missing == "" {
+		m.applied = doc.Revision
+		if len(m.other) > 0 {
+			m.reason = fmt.Sprintf("the models folder of this replica has other files for version %v than the registry: versions do not change, give changed files a new number", m.other)
+			f.config.Log.Warn().Str("model", doc.Name).Msg(m.reason)
+			return
+		}
+		f.config.Log.Info().Str("model", doc.Name).Int64("revision", doc.Revision).Msg("following the registry's document")
+	}
+}
+
+// settle lets go of versions that neither the documents nor what is served need. The version
+// that was live before stays, so that a rollback is quick.
+func (f *Follower) settle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(f.models)) {
+		m := f.models[name]
+		route, ok := f.config.Runtime.Route(name)
+		if !ok {
+			continue
+		}
+		want := m.doc.Route()
+		keep := slices.Concat(route.Versions(), want.Versions())
+		if m.doc.Previous != 0 {
+			keep = append(keep, m.doc.Previous)
+		}
+		f.config.Runtime.Settle(name, keep)
+	}
+}

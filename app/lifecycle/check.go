@@ -1,0 +1,57 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rs/zerolog"
+
+	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/config"
+	"github.com/onda-serving/onda/app/onnx"
+	"github.com/onda-serving/onda/app/registry"
+	"github.com/onda-serving/onda/app/verify"
+)
+
+// CheckVersion tries the version that in asks for, as this configuration would serve it, and
+// writes to out what it found: the other end of [verify.Child], in a process of its own.
+func CheckVersion(ctx context.Context, cfg config.Config, in io.Reader, out io.Writer) error {
+	var a *App
+	err := verify.Main(ctx, in, out, func(context.Context, json.RawMessage) (verify.Loader, error) {
+		a = newApp(cfg, "", zerolog.Nop())
+		if err := a.openRuntime(); err != nil {
+			return nil, err
+		}
+		return trial{a.loader()}, nil
+	})
+	if a != nil && a.runtime != nil {
+		err = errors.Join(err, a.runtime.Close())
+	}
+	return err
+}
+
+// trial loads versions to try them.
+type trial struct{ loader registry.Loader }
+
+// Load implements verify.Loader.
+func (t trial) Load(ctx context.Context, ref artifact.Ref) (verify.Loaded, error) {
+	v, a, err := t.loader.LoadArtifact(ctx, ref)
+	if err != nil {
+		return verify.Loaded{}, err
+	}
+	return verify.Loaded{
+		Signature: v.Session.Signature(), Manifest: v.Manifest, Size: v.Size, Files: a.Files, Warnings: a.Warnings,
+		Asker: v, Close: v.Session.Close,
+	}, nil
+}
+
+// openRuntime loads ONNX Runtime.
+func (a *App) openRuntime() (err error) {
+	if a.runtime, err = onnx.Open(a.config.LibraryPath()); err != nil {
+		return fmt.Errorf("%w (ONDA_ONNXRUNTIME_LIBRARY sets the path; `make setup` fetches the library)", err)
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onda-serving/onda/app/artifact"
+)
+
+// noRoomError says that a version does not fit into memory.
+type noRoomError struct {
+	version                  versionKey
+	need, budget, kept, rest int64
+}
+
+// Error implements error.
+func (e *noRoomError) Error() string {
+	return fmt.Sprintf("model %s takes about %s, and the budget of %s (ONDA_MEMORY_BUDGET) has room for %s: %s are taken by models that are pinned or being loaded; raise the budget, or unpin a model",
+		e.version, megabytes(e.need), megabytes(e.budget), megabytes(e.rest), megabytes(e.kept))
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// need is the memory that a version will take, as far as is known before it is loaded: what
+// it took the last time, what was measured when it was registered, or the size of its files.
+func (k *Keeper) need(key versionKey, status Status, ref artifact.Ref) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n := k.measured[key]; n > 0 {
+		return n
+	}
+	if doc := status.Registered; doc != nil {
+		return max(doc.MemoryBytes, doc.SizeBytes)
+	}
+	size, err := artifact.SizeOf(ref)
+	if err != nil {
+		return 0 // loading it will say what is wrong
+	}
+	return size
+}
+
+// reserve makes room for so many bytes, and keeps it until unreserve.
+func (k *Keeper) reserve(ctx context.Context, key versionKey, need int64) error {
+	k.mu.Lock()
+	if k.config.Budget <= 0 {
+		k.reserved += need
+		k.mu.Unlock()
+		return nil
+	}
+	victims, err := k.victims(key, need)
+	if err != nil {
+		k.mu.Unlock()
+		return err
+	}
+	k.reserved += need
+	freed := make([]<-chan struct{}, 0, len(victims))
+	for _, v := range victims {
+		freed = append(freed, k.chill(v))
+		if k.config.Observer != nil {
+			k.config.Observer.Evicted(v.ref())
+		}
+	}
+	k.mu.Unlock()
+	for _, f := range freed {
+		select {
+		case <-f:
+		case <-ctx.Done():
+			k.unreserve(need)
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) unreserve(n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reserved -= n
+}
+
+// victims are the versions to put out of memory for need bytes, the least recently used
+// first. The lock is held.
+func (k *Keeper) victims(key versionKey, need int64) ([]versionKey, error) {
+	used := k.reserved
+	kept := k.reserved
+	var loose []*Version
+	for _, r := range k.config.Registry.residents() {
+		used += r.version.Memory
+		if r.pinned {
+			kept += r.version.Memory
+		} else {
+			loose = append(loose, r.version)
+		}
+	}
+	if kept+need > k.config.Budget {
+		return nil, &noRoomError{version: key, need: need, budget: k.config.Budget, kept: kept, rest: max(0, k.config.Budget-kept)}
+	}
+	slices.SortFunc(loose, func(a, b *Version) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
+	var victims []versionKey
+	for _, v := range loose {
+		if used+need <= k.config.Budget {
+			break
+		}
+		used -= v.Memory
+		victims = append(victims, versionKey{v.ID.Name, v.ID.Version})
+	}
+	return victims, nil
+}
+
+// chill puts a version out of memory. freed is closed when its last request is answered.
+func (k *Keeper) chill(key versionKey) (freed <-chan struct{}) {
+	v, freed := k.config.Registry.chill(key)
+	if v != nil {
+		k.log.Info().Str("model", key.name).Int64("version", key.version).Int64("bytes", v.Memory).Msg("version put out of memory")
+		if k.config.Gone != nil {
+			k.config.Gone([]string{v.Identity()})
+		}
+	}
+	return freed
+}
+
+// linger is how long a version stays in memory after its last request, where no document
+// wants it there and nothing else needs the room.
+const linger = time.Minute
+
+// Settle puts versions of a managed model out of memory that its document does not need,
+// but for those in keep and those that somebody wanted lately. With a budget
+// they stay until their room is needed.
+func (k *Keeper) Settle(name string, keep []int64) {
+	if k.config.Budget > 0 {
+		return
+	}
+	for _, r := range k.config.Registry.residents() {
+		v := r.version
+		asked := v.wanted.Load() && time.Since(v.LastUsed()) < linger
+		if v.ID.Name == name && !asked && !slices.Contains(keep, v.ID.Version) {
+			k.chill(versionKey{name, v.ID.Version})
+		}
+	}
+}
+
+// Used is the memory of loaded versions, as far as it could be measured, and of those being
+// loaded, in bytes.
+func (k *Keeper) Used() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	used := k.reserved
+	for _, r := range k.config.Registry.residents() {
+		used += r.version.Memory
+	}
+	return used
+}
+
+// Budget is the memory that loaded versions may take, in bytes; 0 sets no bound.
+func (k *Keeper) Budget() int64 { return k.config.Budget }
+
+// The pauses between loads of a version that fails.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// failure is a load that failed.
+type failure struct {
+	err   error
+	until time.Time
+	pause time.Duration
+}
+
+// note remembers how a load ended. The lock is held.
+func (k *Keeper) note(key versionKey, err error) {
+	if err == nil {
+		delete(k.failures, key)
+		k.proven[key] = true
+		k.config.Registry.explain(key, "")
+		return
+	}
+	pause := min(max(2*k.failures[key].pause, firstPause), lastPause)
+	k.failures[key] = failure{err: err, until: time.Now().Add(pause), pause: pause}
+	k.config.Registry.explain(key, err.Error())
+}
+
+// failedLately gives the error of a load that failed, while it is too early for another.
+func (k *Keeper) failedLately(key versionKey) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f, ok := k.failures[key]
+	if !ok || time.Now().After(f.until) {
+		return nil
+	}
+	return f.err
+}

@@ -1,0 +1,96 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/onda-serving/onda/app/artifact"
+)
+
+// resident is a version in memory.
+type resident struct {
+	version *Version
+	// pinned versions stay.
+	pinned bool
+}
+
+// residents lists the versions in memory.
+func (r *Registry) residents() []resident {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var all []resident
+	for _, m := range r.models {
+		for number, s := range m.versions {
+			if s.State == Available {
+				all = append(all, resident{version: s.Version, pinned: m.pinned && m.needs(number)})
+			}
+		}
+	}
+	return all
+}
+
+// needs says whether the model's requests are dealt out to a version.
+func (m *model) needs(number int64) bool {
+	if !m.managed {
+		return number == newest(m.versions)
+	}
+	return m.route != nil && slices.Contains(m.route.Versions(), number)
+}
+
+// SetWaker has cold versions loaded by w when somebody asks for them.
+func (r *Registry) SetWaker(w Waker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waker = w
+}
+
+// AnnounceCold says that the versions at refs can be loaded when somebody asks for them.
+func (r *Registry) AnnounceCold(refs []artifact.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ref := range refs {
+		if s := r.statusLocked(ref.Name, ref.Version); s == nil || s.State != Available {
+			r.setLocked(&Status{Ref: ref, State: Cold})
+		}
+	}
+}
+
+// Install puts a loaded version to work, in place of one that is loaded already. After
+// [Registry.Close], or where an operator unloaded it meanwhile, it is closed instead.
+func (r *Registry) Install(name string, version int64, v *Version) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.statusLocked(name, version)
+	if r.closed || s == nil || s.Retired {
+		return v.Session.Close()
+	}
+	if s.State == Available {
+		r.retireLocked([]*Version{s.Version})
+	}
+	v.used.Store(v.LoadedAt.UnixNano())
+	v.wanted.Store(true)
+	r.setLocked(&Status{Ref: s.Ref, State: Available, Version: v})
+	return nil
+}
+
+// chill makes a version cold that is in memory. freed is closed when its memory is free.
+func (r *Registry) chill(key versionKey) (v *Version, freed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.statusLocked(key.name, key.version)
+	if s == nil || s.State != Available {
+		return nil, r.retireLocked(nil)
+	}
+	r.setLocked(&Status{Ref: s.Ref, State: Cold})
+	return s.Version, r.retireLocked([]*Version{s.Version})
+}
+
+// explain notes why a version is not in memory; "" where that is as it should be.
+func (r *Registry) explain(key versionKey, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.statusLocked(key.name, key.version); s != nil && s.State == Cold && s.Reason != reason {
+		now := *s
+		now.Reason = reason
+		r.models[key.name].versions[key.version] = &now
+	}
+}

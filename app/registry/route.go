@@ -1,0 +1,199 @@
+package registry
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/onda-serving/onda/app/artifact"
+	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// AwaitDocuments says that documents may decide which versions answer: until
+// [Registry.Documented], labels of models that no document manages name nothing. Another
+// version than the one that was chosen would be a wrong answer.
+func (r *Registry) AwaitDocuments() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.awaiting = true
+}
+
+// Managed says whether a document decides which version of a model answers.
+func (r *Registry) Managed(name string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m := r.models[name]
+	return m != nil && m.managed
+}
+
+// Documented says that every document was taken once.
+func (r *Registry) Documented() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.awaiting = false
+}
+
+// Take notes what a document says: which versions there are, and whether it decides which
+// of them answers. Versions that are new here are cold. How requests are dealt out does not
+// change: see [Registry.Apply].
+//
+// It gives the versions that were loaded from other files than the document's. Those of a
+// managed model do not answer any more; where no document decides, the folder does.
+func (r *Registry) Take(doc *catalog.Model) (other []int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.modelOf(doc.Name)
+	m.managed, m.pinned = doc.Managed(), doc.Pinned
+	for _, number := range slices.Sorted(maps.Keys(doc.Versions)) {
+		v := doc.Versions[number]
+		s := m.versions[number]
+		if s == nil {
+			s = &Status{Ref: artifact.Ref{Name: doc.Name, Version: number}, State: Cold}
+		}
+		now := *s // others may hold the old one
+		now.Registered, now.Retired = &v, doc.Standing[number] == catalog.Retired
+		differs := now.Version != nil && now.Version.ID.Digest != v.Digest
+		if differs {
+			other = append(other, number)
+		}
+		if now.State == Available && (now.Retired || differs && m.managed) {
+			now.State, now.Version = Cold, nil
+			r.retireLocked([]*Version{s.Version})
+		}
+		m.versions[number] = &now
+	}
+	return other
+}
+
+// Apply deals requests out by route from now on. Requests that have a lease finish on the
+// version that they began with.
+func (r *Registry) Apply(name string, route catalog.Route) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.modelOf(name)
+	m.route = &route
+	for _, number := range route.Versions() {
+		if s := m.versions[number]; s != nil && s.Version != nil {
+			s.Version.wanted.Store(false)
+		}
+	}
+}
+
+// Route gives how requests for a managed model are dealt out now; ok is false while they
+// are not, or where no document manages it.
+func (r *Registry) Route(name string) (route catalog.Route, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m := r.models[name]
+	if m == nil || !m.managed || m.route == nil {
+		return catalog.Route{}, false
+	}
+	return *m.route, true
+}
+
+// findLocked resolves what a request names to a version that exists.
+func (r *Registry) findLocked(want Want) (*Status, error) {
+	m, ok := r.models[want.Ref.Name]
+	if !ok {
+		return nil, r.missingLocked(want.Ref)
+	}
+	number := want.Ref.Version
+	if number == 0 {
+		var err error
+		if number, err = r.namedLocked(m, want); err != nil {
+			return nil, err
+		}
+	}
+	s, ok := m.versions[number]
+	if !ok {
+		return nil, scoring.Errorf(scoring.NotFound, "model %q has no version %d: GET /v1/models/%s lists its versions", want.Ref.Name, number, want.Ref.Name)
+	}
+	return s, nil
+}
+
+// missingLocked says why there is no such model. While no document was read, there may be.
+func (r *Registry) missingLocked(ref scoring.ModelRef) error {
+	if r.awaiting {
+		return notDocumented(ref.Name)
+	}
+	return unknownModel(ref.Name)
+}
+
+func unknownModel(name string) error {
+	return scoring.Errorf(scoring.NotFound, "Request for unknown model: '%s' is not found: GET /v1/models lists the models", name)
+}
+
+func notDocumented(name string) error {
+	return scoring.Errorf(scoring.Unavailable, "the registry was not read yet, and which version of %q answers is not known: the state store does not answer, or only just began", name).WithRetryAfter(time.Second)
+}
+
+// namedLocked is the version that a label names, or that the traffic gives the caller.
+func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
+	name, label := want.Ref.Name, cmp.Or(want.Ref.Label, scoring.LabelLive)
+	switch {
+	case !m.managed && r.awaiting:
+		return 0, notDocumented(name)
+	case !m.managed && label == scoring.LabelLive:
+		return newest(m.versions), nil
+	case m.managed && m.route == nil:
+		return 0, scoring.Errorf(scoring.Unavailable, "model %q is loading", name).WithRetryAfter(time.Second)
+	case m.managed && want.Ref.Label == "" && len(m.route.Shares) > 0:
+		return m.route.Pick(name, want.Caller.Key, want.Caller.App, r.draw()), nil
+	case m.managed && m.route.Labels[label] != 0:
+		return m.route.Labels[label], nil
+	default:
+		return 0, scoring.Errorf(scoring.NotFound, "model %q has no label %q: GET /v1/models/%s lists its labels", name, label, name)
+	}
+}
+
+// newest is the version that answers where nobody decided: the newest that is loaded, or
+// can be, or the newest of all where none is.
+func newest(versions map[int64]*Status) int64 {
+	var last, usable int64
+	for number, s := range versions {
+		if s.Retired {
+			continue
+		}
+		last = max(last, number)
+		if s.State == Available || s.State == Cold && s.Ref.Dir != "" {
+			usable = max(usable, number)
+		}
+	}
+	return cmp.Or(usable, last)
+}
+
+// labels maps the labels to versions.
+func (m *model) labels() map[string]int64 {
+	switch {
+	case !m.managed:
+		return map[string]int64{scoring.LabelLive: newest(m.versions)}
+	case m.route == nil:
+		return map[string]int64{}
+	default:
+		return maps.Clone(m.route.Labels)
+	}
+}
+
+// mirrorLocked leases the version that shall get a copy of a request that number answers:
+// the shadow, or for the candidate of a rollout its baseline, which judges it. It is nil for
+// most requests, and where that version is not in memory: a copy is not worth a load.
+func (r *Registry) mirrorLocked(name string, number int64) *Version {
+	m := r.models[name]
+	if m.route == nil || !m.managed || m.route.Shadow == nil && m.route.Compare == nil {
+		return nil
+	}
+	mirror := int64(0)
+	if c := m.route.Compare; c != nil && number == c.Candidate && r.draw() < c.Share {
+		mirror = c.Baseline
+	} else if s := m.route.Shadow; s != nil && number != s.Version && r.draw() < s.Share {
+		mirror = s.Version
+	}
+	s := m.versions[mirror]
+	if s == nil || s.State != Available {
+		return nil
+	}
+	s.Version.lease()
+	return s.Version
+}

@@ -1,0 +1,289 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/onda-serving/onda/tests/bench/load"
+	"github.com/onda-serving/onda/tests/bench/proc"
+	"github.com/onda-serving/onda/tests/bench/stats"
+	"github.com/onda-serving/onda/tests/bench/testmodel"
+)
+
+const (
+	// swapRate is the load, in requests a second: about half of what two cores can do.
+	swapRate = 40
+	// swapWindow is how long each measurement of the part takes.
+	swapWindow = 10 * time.Second
+	// swapVersions are loaded in turn. The live version and the one before stay in memory, so
+	// it takes three for each swap to load one, and to free one.
+	swapVersions = 3
+	// mostSwaps ends the part.
+	mostSwaps = 1000
+	// weighEach is after how many swaps the memory is looked at.
+	weighEach = 50
+	// swapPatience bounds a swap.
+	swapPatience = 30 * time.Second
+)
+
+// swap moves the label live from version to version, under a load that asks for that label
+// through the sidecar. Windows without swaps take turns with those with them.
+func (b *Bench) swap(ctx context.Context) (r Result, err error) {
+	m, err := b.startManaged(ctx)
+	defer m.stop()
+	if err != nil {
+		return r, err
+	}
+	s := &swapper{door: door{"http://" + m.onda.address}, pids: m.onda.pids, series: map[int]float64{}}
+	if err := s.begin(ctx); err != nil {
+		return r, err
+	}
+	request := predict(proc.Local(m.own.http), testmodel.Image, "image/jpeg", b.photo)
+	request.Path = "/v1.0/invoke/" + m.id + "/method/v1/models/" + testmodel.Image + "/labels/live:predict"
+	if _, _, err := probe(ctx, request); err != nil {
+		return r, err
+	}
+	most := mostSwaps
+	if b.Quick {
+		most = 2 * weighEach
+	}
+	phases := map[string]*phase{"quiet": newPhase("quiet"), "swapping": newPhase("swapping")}
+	for s.done < most {
+		for _, name := range []string{"quiet", "swapping"} {
+			if err := b.oneWindow(ctx, request, m.onda.pids, s, phases[name]); err != nil {
+				return r, err
+			}
+		}
+	}
+	r.Facts = s.facts()
+	r.Facts["requests/s"] = swapRate
+	r.Cells = append(s.weights(), phases["quiet"].cell(), phases["swapping"].cell())
+	r.Notes = append(r.Notes, "versions are compared on recent requests before they go live; that is off here (ONDA_REPLAY_REQUESTS=0), "+
+		"so that what is measured is the swap", "the registry is looked at every 20 ms (ONDA_REGISTRY_POLL), so that a version is let go of as soon as nothing needs it")
+	return r, nil
+}
+
+// oneWindow measures one window, with swaps or without.
+func (b *Bench) oneWindow(ctx context.Context, request load.Request, pids []int, s *swapper, p *phase) error {
+	swapping, stop := context.WithCancel(ctx)
+	defer stop()
+	before, ended := s.done, make(chan error, 1)
+	go func() {
+		if p.name == "swapping" {
+			ended <- s.swapUntil(swapping)
+			return
+		}
+		ended <- nil
+	}()
+	got, err := b.open(ctx, request, swapRate, 0, swapWindow, pids)
+	stop()
+	if swapped := <-ended; err == nil {
+		err = swapped
+	}
+	if err != nil {
+		return err
+	}
+	got["swaps"] = float64(s.done - before)
+	say("  %s: %s", p.name, brief(got))
+	p.add(got)
+	return nil
+}
+
+// phase collects the windows of one kind.
+type phase struct {
+	name    string
+	samples map[string][]float64
+}
+
+func newPhase(name string) *phase { return &phase{name: name, samples: map[string][]float64{}} }
+
+func (p *phase) add(v values) {
+	for name, value := range v {
+		p.samples[name] = append(p.samples[name], value)
+	}
+}
+
+func (p *phase) cell() Cell {
+	c := Cell{Keys: keys("phase", p.name), Values: map[string]stats.Spread{}}
+	for name, s := range p.samples {
+		c.Values[name] = stats.NewSpread(s...)
+	}
+	return c
+}
+
+// swapper moves the label.
+type swapper struct {
+	door door
+	pids []int
+
+	done   int
+	loads  int
+	took   stats.Histogram
+	series map[int]float64 // resident memory in MiB, by the number of swaps before
+}
+
+// begin makes version 1 live.
+func (s *swapper) begin(ctx context.Context) error {
+	// A replica registers the versions of its folder one by one after it is ready.
+	registered := func(ctx context.Context) error {
+		m, err := s.door.model(ctx, testmodel.Image)
+		if err == nil && len(m.Serving.Versions) < swapVersions {
+			err = fmt.Errorf("%d of %d versions are there", len(m.Serving.Versions), swapVersions)
+		}
+		if err == nil {
+			err = s.door.label(ctx, testmodel.Image, "live", 1)
+		}
+		return err
+	}
+	return await(ctx, "the versions are registered", registered)
+}
+
+// swapUntil swaps until ctx ends; a swap that has begun is finished.
+func (s *swapper) swapUntil(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.swapOnce(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// swapOnce waits until the next version is not in memory, and makes it live. It counts the
+// load, and takes the time of the call alone.
+func (s *swapper) swapOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, swapPatience)
+	defer cancel()
+	if s.done%weighEach == 0 {
+		_, s.series[s.done] = proc.Memory(s.pids)
+	}
+	next := nextVersion(s.done)
+	err := await(ctx, "version "+strconv.FormatInt(next, 10)+" is freed", func(ctx context.Context) error {
+		m, err := s.door.model(ctx, testmodel.Image)
+		if err == nil && m.version(next).State == "available" {
+			err = errors.New("it is in memory")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := s.door.label(ctx, testmodel.Image, "live", next); err != nil {
+		return err
+	}
+	s.took.Add(time.Since(began))
+	s.done++
+	m, err := s.door.model(ctx, testmodel.Image)
+	if err != nil {
+		return err
+	}
+	if m.Serving.Labels["live"] != next {
+		return fmt.Errorf("after the swap, version %d answers: want %d", m.Serving.Labels["live"], next)
+	}
+	if m.version(next).LoadedAt.After(began) {
+		s.loads++
+	}
+	return nil
+}
+
+// nextVersion is what goes live after so many swaps.
+func nextVersion(done int) int64 { return int64((done+1)%swapVersions) + 1 }
+
+// facts are the numbers of the whole part.
+func (s *swapper) facts() map[string]float64 {
+	ms := func(q float64) float64 { return float64(s.took.Quantile(q)) / float64(time.Millisecond) }
+	return map[string]float64{
+		"swaps": float64(s.done), "loads": float64(s.loads), "swap_p50_ms": ms(0.5), "swap_p99_ms": ms(0.99),
+		"swap_max_ms": float64(s.took.Max()) / float64(time.Millisecond),
+	}
+}
+
+// weights are the looks at the memory.
+func (s *swapper) weights() []Cell {
+	var cells []Cell
+	for done := 0; done <= s.done; done += weighEach {
+		if rss, ok := s.series[done]; ok {
+			cells = append(cells, Cell{Keys: keys("swaps", strconv.Itoa(done)), Values: map[string]stats.Spread{"rss_mib": stats.NewSpread(rss)}})
+		}
+	}
+	return cells
+}
+
+// await asks again and again until ask succeeds.
+func await(ctx context.Context, what string, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, swapPatience)
+	defer cancel()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: not within %s: %w", what, swapPatience, err)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// startManaged starts Onda with a registry: behind a sidecar whose state is in a file.
+func (b *Bench) startManaged(ctx context.Context) (m *mesh, err error) {
+	m = &mesh{id: "onda-bench-swap-" + strconv.FormatInt(time.Now().UnixMilli()%1e6, 10)}
+	models := filepath.Join(b.local, "models", "swap")
+	if err := testmodel.Versions(models, filepath.Join(b.root, "models"), testmodel.Image, swapVersions); err != nil {
+		return m, err
+	}
+	components, err := b.stateInFile()
+	if err != nil {
+		return m, err
+	}
+	port, err := proc.Port()
+	if err != nil {
+		return m, err
+	}
+	if m.own, err = b.startSidecar(m.id, proc.Local(port), nil, "--resources-path", components); err != nil {
+		return m, err
+	}
+	m.parts = append(m.parts, m.own)
+	m.onda, err = b.startOndaAt(ctx, proc.Local(port), "onda-swap", models,
+		"ONDA_DAPR=on", "DAPR_GRPC_PORT="+itoa(m.own.grpc), "DAPR_HTTP_PORT="+itoa(m.own.http), "ONDA_REGISTRY_CHANGES=open",
+		"ONDA_REGISTRY_POLL=20ms", "ONDA_REPLAY_REQUESTS=0", "ONDA_LOG_LEVEL=warn")
+	if err != nil {
+		return m, err
+	}
+	m.parts = append(m.parts, m.onda)
+	url := "http://" + net.JoinHostPort("127.0.0.1", itoa(m.own.http)) + "/v1.0/invoke/" + m.id + "/method/v2/health/ready"
+	_, err = m.own.Ready(ctx, readyWithin, proc.Get(url))
+	return m, err
+}
+
+// stateInFile makes a folder of components with a state store of its own, empty.
+func (b *Bench) stateInFile() (folder string, err error) {
+	folder = filepath.Join(b.local, "tmp", "swap-components")
+	file := filepath.Join(b.local, "tmp", "swap-state.db")
+	for _, old := range []string{file, file + "-wal", file + "-shm"} {
+		if err := os.RemoveAll(old); err != nil {
+			return "", err
+		}
+	}
+	_, err = b.scratch(filepath.Join("swap-components", "statestore.yaml"), []byte(`apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: statestore
+spec:
+  type: state.sqlite
+  version: v1
+  metadata:
+    - name: connectionString
+      value: `+strconv.Quote(file)+`
+    - name: busyTimeout
+      value: 2s
+`))
+	return folder, err
+}

@@ -1,0 +1,108 @@
+package ondatest
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Backend says what a sidecar keeps state and events in.
+type Backend struct {
+	// folder holds the components that take the place of the local ones; "" for none.
+	folder string
+	// values replace metadata of components: by the component's name, and the item's.
+	values map[string]map[string]string
+}
+
+// SQLite keeps state in a file, which replicas on one machine can share, and events in each
+// sidecar.
+func SQLite(file string) Backend {
+	return Backend{values: map[string]map[string]string{"statestore": {"connectionString": file}}}
+}
+
+// Backend keeps state and events in the server.
+func (r *RedisServer) Backend() Backend {
+	host := map[string]string{"redisHost": r.Addr}
+	return Backend{folder: "redis", values: map[string]map[string]string{"statestore": host, "pubsub": host}}
+}
+
+// Components writes the components that users run with into a folder of the test's, for the
+// app appID and on the backend b, and gives the folder. They are those of components/local,
+// with the backend's own in place of the files of the same name.
+func Components(t *testing.T, appID string, b Backend) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	folders := []string{"local"}
+	if b.folder != "" {
+		folders = append(folders, b.folder)
+	}
+	for _, folder := range folders {
+		found, err := filepath.Glob(filepath.Join(root, "components", folder, "*.yaml"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there are no components in components/%s (%v)", folder, err)
+		}
+		for _, file := range found {
+			files[filepath.Base(file)] = file
+		}
+	}
+	to := t.TempDir()
+	replaced := 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		n, err := adapt(files[name], filepath.Join(to, name), appID, b.values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced += n
+	}
+	want := 0
+	for _, values := range b.values {
+		want += len(values)
+	}
+	if replaced != want {
+		t.Fatalf("%d values of the components could be replaced: want %d, or tests would share what is behind them", replaced, want)
+	}
+	return to
+}
+
+// adapt copies a component for an app, and counts the values that it replaced.
+func adapt(from, to, appID string, values map[string]map[string]string) (replaced int, err error) {
+	text, err := os.ReadFile(from) //nolint:gosec // a file of the repository
+	if err != nil {
+		return 0, fmt.Errorf("read a component: %w", err)
+	}
+	var c map[string]any
+	if err := yaml.Unmarshal(text, &c); err != nil {
+		return 0, fmt.Errorf("read %s: %w", from, err)
+	}
+	if _, scoped := c["scopes"]; scoped {
+		c["scopes"] = []string{appID}
+	}
+	meta, _ := c["metadata"].(map[string]any)
+	spec, _ := c["spec"].(map[string]any)
+	items, _ := spec["metadata"].([]any)
+	name, _ := meta["name"].(string)
+	for _, item := range items {
+		item, _ := item.(map[string]any)
+		key, _ := item["name"].(string)
+		if value, ok := values[name][key]; ok {
+			item["value"] = value
+			replaced++
+		}
+	}
+	if text, err = yaml.Marshal(c); err != nil {
+		return 0, fmt.Errorf("write %s: %w", to, err)
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil {
+		return 0, fmt.Errorf("write a component: %w", err)
+	}
+	return replaced, nil
+}

@@ -1,0 +1,70 @@
+package simulation_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+)
+
+// enough failures are shown; the others would say the same.
+const enough = 5
+
+// count is how many seeds to run.
+func count() int {
+	switch {
+	case *seeds > 0:
+		return *seeds
+	case raceEnabled || testing.Short():
+		return 150
+	default:
+		return 2000
+	}
+}
+
+// TestSeeds runs one world after the other.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	var failures atomic.Int32
+	for i := range count() {
+		seed := *first + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			if failures.Load() >= enough {
+				t.Skip("enough seeds failed")
+			}
+			if w := simulate(t, seed); w.failure != "" {
+				failures.Add(1)
+				t.Errorf("seed %d: %s\nrun it again: go test ./tests/simulation -run TestSeeds -seeds 1 -first %d", seed, w.failure, seed)
+			}
+		})
+	}
+}
+
+// TestOneSeedIsOneRun proves that a seed decides all that happens.
+func TestOneSeedIsOneRun(t *testing.T) {
+	t.Parallel()
+	worlds := 50
+	if raceEnabled || testing.Short() {
+		worlds = 10
+	}
+	for i := range worlds {
+		seed := *first + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			one, two := simulate(t, seed), simulate(t, seed)
+			if a, b := one.trace.sum(), two.trace.sum(); a != b {
+				t.Errorf("seed %d: two runs of %d and %d events differ (%x and %x)%s", seed, len(one.trace.events), len(two.trace.events), a, b, difference(one, two))
+			}
+		})
+	}
+}
+
+// difference is where two runs part.
+func difference(one, two *world) string {
+	for i := range min(len(one.trace.events), len(two.trace.events)) {
+		if a, b := one.trace.events[i], two.trace.events[i]; a.what != logged && a != b {
+			return fmt.Sprintf("\nfrom event %d on:\n%s\n%s", i, a, b)
+		}
+	}
+	return ""
+}

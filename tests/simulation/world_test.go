@@ -1,0 +1,134 @@
+package simulation_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onda-serving/onda/app/catalog"
+)
+
+// world is a run of one seed.
+type world struct {
+	seed   uint64
+	plan   plan
+	dir    func() string
+	birth  time.Time
+	ctx    context.Context
+	stop   context.CancelFunc
+	trace  trace
+	store  *store
+	ledger *ledger
+	// quiet says that all faults are over.
+	quiet atomic.Bool
+
+	mu      sync.Mutex
+	failure string
+	running []*process // by replica; nil for one that is down
+	lost    int        // replicas that are down for good
+	changes []*change
+}
+
+// simulate runs a seed to its end.
+func simulate(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := &world{seed: seed, dir: t.TempDir}
+	synctest.Test(t, func(t *testing.T) {
+		w.birth = time.Now()
+		w.ctx, w.stop = context.WithCancel(context.Background())
+		defer w.stop()
+		w.plan = w.draw()
+		w.running = make([]*process, w.plan.replicas)
+		w.ledger = &ledger{w: w, models: map[string]*told{}}
+		w.store = &store{w: w, records: map[string]record{}}
+		w.live()
+	})
+	return w
+}
+
+// live is what happens in the world.
+func (w *world) live() {
+	var actors sync.WaitGroup
+	begin := w.chance("begin")
+	for i := range w.plan.replicas {
+		at := begin.between(0, time.Second)
+		actors.Go(func() { w.keep(i, at) })
+	}
+	for i := range w.plan.operators {
+		actors.Go(func() { w.operate(i) })
+	}
+	w.sleep(w.plan.active)
+	w.quiet.Store(true)
+	w.note("world", "quiet", "", 0, "")
+	actors.Wait()
+	w.settle()
+	end := w.chance("end")
+	for _, p := range slices.Clone(w.running) {
+		if p != nil {
+			p.end(end.yes(0.5))
+		}
+	}
+	w.account()
+}
+
+// now is the time since the world began.
+func (w *world) now() time.Duration { return time.Since(w.birth) }
+
+// faulty says whether things still fail.
+func (w *world) faulty() bool { return !w.quiet.Load() }
+
+// sleep waits; it is false if the world ends meanwhile.
+func (w *world) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return w.ctx.Err() == nil
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+func (w *world) note(actor, what, key string, number int64, note string) {
+	w.trace.add(event{at: w.now(), actor: actor, what: what, key: key, number: number, note: note})
+}
+
+// fail ends the world for a promise that was not kept. The first one counts.
+func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failure != "" {
+		return
+	}
+	what := fmt.Sprintf(format, args...)
+	w.note("world", "FAILS", "", 0, what)
+	w.failure = fmt.Sprintf("%s\nthe world: %+v\nthe end of its trace:\n%s", what, w.plan, w.trace.tail(60))
+	w.stop()
+}
+
+// alive is one of the processes that run; nil if none does.
+func (w *world) alive(c chance) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := c.IntN(1 << 20)
+	all := slices.DeleteFunc(slices.Clone(w.running), func(p *process) bool { return p == nil })
+	if len(all) == 0 {
+		return nil
+	}
+	return all[n%len(all)]
+}
+
+// reader reads documents as they are, in no time.
+type reader struct{ store *store }
+
+func (r reader) Get(_ context.Context, key string) ([]byte, string, error) {
+	found := r.store.read(key)
+	return found.value, found.etag, nil
+}
+
+func (r reader) Save(context.Context, string, []byte, string) error { return errRefused }
+
+func (w *world) reader() *catalog.Book { return &catalog.Book{Store: reader{w.store}} }
