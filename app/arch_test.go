@@ -36,6 +36,9 @@ var only = map[string][]string{
 	module + "app/ingress/":                 {"app/lifecycle", "app/ingress/grpcapi"},
 	"gocloud.dev/":                          {"app/artifact/blobs"},
 	"github.com/spf13/":                     {"app/cli", "app/cli/command", "app/cli/models"},
+	"golang.org/x/term":                     {"app/cli/models"},
+	"github.com/rivo/uniseg":                {"app/cli/models"},
+	module + "app/cli/":                     {"app/cli", "app/cli/models"},
 	"github.com/schollz/progressbar/":       {"app/cli/models"},
 	module + "app/replica":                  {"app/lifecycle"},
 	module + "app/supply":                   {"app/lifecycle"},
@@ -88,6 +91,9 @@ var ours = map[string][]string{
 	"app/ingress/grpcapi":     {"app/scoring", "app/admit", "app/registry", "app/wire", "app/ingress/inferencepb"},
 	"app/ingress/mux":         {},
 	"app/ingress/events":      {"app/scoring", "app/wire"},
+	"app/cli/command":         {},
+	"app/cli/client":          {"app/catalog"},
+	"app/cli/models":          {"app/artifact", "app/catalog", "app/scoring", "app/cli/client", "app/cli/command"},
 	"app/portal":              {},
 }
 

@@ -125,8 +125,8 @@ const callTimeout = 5 * time.Second
 // Run follows until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
 	defer f.close()
-	f.work.Go(func() { f.every(ctx, f.config.Every, f.judgeAll) })
-	f.every(ctx, f.config.Every, func(ctx context.Context) {
+	f.work.Go(func() { every(ctx, func() time.Duration { return f.config.Every }, f.judgeAll) })
+	every(ctx, f.untilNext, func(ctx context.Context) {
 		f.poll(ctx)
 		f.record(ctx)
 		f.settle()
@@ -145,23 +145,26 @@ func (f *Follower) close() {
 	f.work.Wait()
 }
 
-// every calls work now and then once in each interval, until ctx ends. Before the documents
-// were read for the first time it is in more of a hurry.
-func (f *Follower) every(ctx context.Context, interval time.Duration, work func(context.Context)) {
+// every calls work now and then again after each pause, until ctx ends.
+func every(ctx context.Context, pause func() time.Duration, work func(context.Context)) {
 	for {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		work(limited)
 		cancel()
-		pause := interval
-		if !f.Documented() {
-			pause = min(interval, firstLooks)
-		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(pause()):
 		}
 	}
+}
+
+// untilNext is the time until the next look at the documents.
+func (f *Follower) untilNext() time.Duration {
+	if !f.Documented() {
+		return min(f.config.Every, firstLooks)
+	}
+	return f.config.Every
 }
 
 // firstLooks is the time between two looks at documents that were never read: a replica

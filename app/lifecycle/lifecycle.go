@@ -157,7 +157,9 @@ func (a *App) Run(ctx context.Context) error {
 	a.log.Info().Str("address", a.Address()).Str("onnxruntime", a.runtime.Version()).Bool("dapr", a.sidecar != nil).
 		Int("concurrency", a.config.Concurrency()).Int("threads", a.config.Threads()).Msg("listening")
 	err := group.Wait()
-	return errors.Join(err, a.free())
+	err = errors.Join(err, a.free())
+	a.log.Info().Msg("stopped")
+	return err
 }
 
 // startOrAbandon is start, which it leaves behind where a stop takes too long: ONNX
@@ -284,7 +286,6 @@ func (a *App) free() error {
 	if a.runtime != nil && !a.abandoned {
 		errs = append(errs, a.runtime.Close())
 	}
-	a.log.Info().Msg("stopped")
 	return errors.Join(errs...)
 }
 

@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,17 @@ func hash(names ...string) uint64 {
 		h = (h ^ 0xff) * 1099511628211
 	}
 	return h
+}
+
+// draws is what an actor's code draws from, in place of what is random.
+func (w *world) draws(actor string) func() float64 {
+	c := w.chance("draws", actor)
+	var mu sync.Mutex
+	return func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return c.Float64()
+	}
 }
 
 // yes is true with a probability.

@@ -58,7 +58,7 @@ const versions = 5
 func (w *world) operate(i int) {
 	name := fmt.Sprintf("ann%d", i)
 	o := &operator{chance: w.chance("operator", name), w: w, name: name, gone: make(chan struct{})}
-	o.book = &catalog.Book{Store: w.link(name, "", o.gone)}
+	o.book = &catalog.Book{Store: w.link(name, "", o.gone), Chance: w.draws(name)}
 	ctx, leave := context.WithCancel(w.ctx)
 	defer leave()
 	if w.plan.die && o.yes(0.6) {

@@ -49,7 +49,7 @@ func (w *world) launch(replica, life int, renamed bool) *process {
 	}
 	p.link = w.link(p.name, replicaName(replica), p.gone)
 	log := zerolog.New(logWriter{w, p.name})
-	p.book = &catalog.Book{Store: p.link, Log: log}
+	p.book = &catalog.Book{Store: p.link, Chance: w.draws(p.name), Log: log}
 	p.runtime = newRuntime(w, p)
 	config := follow.Config{Book: p.book, Runtime: p.runtime, Replica: replicaName(replica), Instance: p.instance, Every: interval, Log: log}
 	if w.plan.snapshots {

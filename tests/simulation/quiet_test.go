@@ -80,11 +80,18 @@ func (w *world) unjudged() {
 	for i := range w.plan.models {
 		name := modelName(i)
 		doc := w.ledger.newest(name)
-		if doc == nil || doc.Running() == nil {
+		if doc == nil || doc.Running() == nil || !w.takesPart(doc) {
 			continue
 		}
 		w.fail("the rollout of version %d of model %s was not judged: %+v", doc.Rollout.Candidate, name, *doc.Rollout)
 	}
+}
+
+// takesPart says whether a replica asks both versions of a rollout.
+func (w *world) takesPart(doc *catalog.Model) bool {
+	return slices.ContainsFunc(w.running, func(p *process) bool {
+		return p != nil && p.can(doc.Name, doc.Rollout.Candidate) && p.can(doc.Name, doc.Rollout.Baseline)
+	})
 }
 
 // amiss says what is not as the documents say; "" if nothing is.

@@ -44,7 +44,10 @@ func TestSeeds(t *testing.T) {
 func TestOneSeedIsOneRun(t *testing.T) {
 	t.Parallel()
 	worlds := 50
-	if raceEnabled || testing.Short() {
+	switch {
+	case *seeds > 0:
+		worlds = *seeds
+	case raceEnabled || testing.Short():
 		worlds = 10
 	}
 	for i := range worlds {
@@ -52,6 +55,9 @@ func TestOneSeedIsOneRun(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			one, two := simulate(t, seed), simulate(t, seed)
+			if len(one.trace.events) < 100 {
+				t.Errorf("seed %d: only %d events", seed, len(one.trace.events))
+			}
 			if a, b := one.trace.sum(), two.trace.sum(); a != b {
 				t.Errorf("seed %d: two runs of %d and %d events differ (%x and %x)%s", seed, len(one.trace.events), len(two.trace.events), a, b, difference(one, two))
 			}

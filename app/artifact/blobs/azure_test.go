@@ -62,11 +62,12 @@ func TestUnreachable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed, silent := listener.Addr().String(), listener
+	closed := listener.Addr().String()
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if silent, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { // takes connections, and says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()

@@ -18,8 +18,7 @@ import (
 // explain makes an error for callers of an error of a storage. name is the file, if it was
 // about one; where is the place as callers know it. The cause is for the log.
 func explain(ctx context.Context, err error, name, where string) error {
-	var known *scoring.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*scoring.Error](err); ok {
 		return err
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -51,8 +50,7 @@ func explain(ctx context.Context, err error, name, where string) error {
 
 // isNoBucket tells a container or bucket that is not there from a file in it.
 func isNoBucket(err error) bool {
-	var azure *azcore.ResponseError
-	if errors.As(err, &azure) {
+	if azure, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return azure.ErrorCode == "ContainerNotFound"
 	}
 	var aws interface{ ErrorCode() string }
@@ -62,8 +60,7 @@ func isNoBucket(err error) bool {
 // isMissing tells a file that is not there from a server that is not: gocloud gives both the
 // same code where a name cannot be resolved.
 func isMissing(err error) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) || status(err) == http.StatusForbidden {
+	if _, ok := errors.AsType[*net.DNSError](err); ok || status(err) == http.StatusForbidden {
 		return false
 	}
 	return errors.Is(err, fs.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
@@ -73,8 +70,7 @@ func isDenied(err error) bool {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errEscapes) || gcerrors.Code(err) == gcerrors.PermissionDenied {
 		return true
 	}
-	var login *azidentity.AuthenticationFailedError
-	if errors.As(err, &login) && login.RawResponse != nil { // Microsoft Entra ID was reached, and said no
+	if login, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok && login.RawResponse != nil { // Microsoft Entra ID was reached, and said no
 		return true
 	}
 	code := status(err)
@@ -83,8 +79,7 @@ func isDenied(err error) bool {
 
 // status is that of a storage's answer; 0 where there was none.
 func status(err error) int {
-	var azure *azcore.ResponseError
-	if errors.As(err, &azure) {
+	if azure, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return azure.StatusCode
 	}
 	var aws interface{ HTTPStatusCode() int }

@@ -34,8 +34,7 @@ func openGoogle(ctx context.Context, l location) (place, error) {
 
 // googleStatus is the status of an answer of Google's; 0 if err is none.
 func googleStatus(err error) int {
-	var google *googleapi.Error
-	if errors.As(err, &google) {
+	if google, ok := errors.AsType[*googleapi.Error](err); ok {
 		return google.Code
 	}
 	return 0

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -25,6 +26,10 @@ type tests struct{ m *testing.M }
 
 func (t tests) Run() int {
 	defer blobstest.Stop()
+	// The user's own settings take no part.
+	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	return t.m.Run()
 }
 

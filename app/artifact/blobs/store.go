@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -122,7 +123,7 @@ func (c *checked) Read(p []byte) (int, error) {
 		c.err = invalid("file %s: there are more than the %d bytes that were announced", c.sum, c.size)
 	case err == nil:
 		return n, nil
-	case err != io.EOF: //nolint:errorlint // readers return it as it is, and wrap it where it is a failure
+	case !errors.Is(err, io.EOF):
 		c.err = fmt.Errorf("read what is sent as file %s: %w", c.sum, err)
 	case c.read < c.size:
 		c.err = invalid("file %s: %d bytes came of the %d that were announced", c.sum, c.read, c.size)

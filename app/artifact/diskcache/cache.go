@@ -47,7 +47,8 @@ const rounds = 5
 
 // Cache is a folder of versions. Its methods may be called at the same time.
 type Cache struct {
-	dir      string
+	dir      string   // for callers
+	root     *os.Root // the same: nothing outside of it can be reached, whatever links there are
 	maxBytes int64
 	log      zerolog.Logger
 
@@ -69,9 +70,13 @@ func Open(dir string, maxBytes int64, log zerolog.Logger) (*Cache, error) {
 	if err := os.MkdirAll(filepath.Join(dir, locks), 0o700); err != nil {
 		return nil, fmt.Errorf("open artifact cache: %w", err)
 	}
-	c := &Cache{dir: dir, maxBytes: maxBytes, log: log, verified: map[string]bool{}}
-	if err := c.tidy(); err != nil {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return nil, fmt.Errorf("open artifact cache: %w", err)
+	}
+	c := &Cache{dir: dir, root: root, maxBytes: maxBytes, log: log, verified: map[string]bool{}}
+	if err := c.tidy(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open artifact cache: %w", err), root.Close())
 	}
 	return c, nil
 }
@@ -95,7 +100,7 @@ func (c *Cache) Fetch(ctx context.Context, model string, v catalog.Version, open
 		return artifact.Ref{}, nil, err
 	}
 	for range rounds {
-		lock, err := lockFile(ctx, c.lockPath(e.key), shared, nil)
+		lock, err := c.wait(ctx, e.key, shared, nil)
 		if err != nil {
 			return artifact.Ref{}, nil, err
 		}
@@ -120,9 +125,6 @@ func (c *Cache) Fetch(ctx context.Context, model string, v catalog.Version, open
 	}
 	return artifact.Ref{}, nil, scoring.Errorf(scoring.Unavailable, "model %s@%d: its files were removed from the artifact cache before they could be used, %d times in a row: the cache is too small for what is in use", model, v.Version, rounds)
 }
-
-// path is that of something in the cache's folder.
-func (c *Cache) path(name string) string { return filepath.Join(c.dir, name) }
 
 // isVerified says whether this process has seen that the sums of an entry are right.
 func (c *Cache) isVerified(key string) bool {

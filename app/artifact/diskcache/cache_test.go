@@ -101,8 +101,8 @@ func TestFetchAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	caches := []*diskcache.Cache{open(t, dir, 0), open(t, dir, 0)}
-	s, v := &source{files: files{"model.onnx": string(random(1, 1<<20))}}, catalog.Version{}
-	v = s.files.version(1)
+	s := &source{files: files{"model.onnx": string(random(1, 1<<20))}}
+	v := s.files.version(1)
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
@@ -274,8 +274,8 @@ func TestOpenRefuses(t *testing.T) {
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, s, v := open(t, dir, 100), &source{files: files{"model.onnx": strings.Repeat("x", 60)}}, catalog.Version{}
-	v = s.files.version(1)
+	c, s := open(t, dir, 100), sized("x", 60)
+	v := s.files.version(1)
 	key := diskcache.Key(v)
 	if err := c.Note(key, "memory", []byte("1")); !os.IsNotExist(err) {
 		t.Errorf("got %v, want that there is no such entry", err)
@@ -307,7 +307,7 @@ func TestNotes(t *testing.T) {
 	release()
 
 	// It goes with the entry.
-	other := &source{files: files{"model.onnx": strings.Repeat("y", 60)}}
+	other := sized("y", 60)
 	_, release = fetch(t, c, "faq", other.files.version(2), other)
 	release()
 	fetch(t, c, "faq", v, s)

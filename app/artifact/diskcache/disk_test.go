@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -37,54 +39,46 @@ func TestDiskFull(t *testing.T) {
 // A lock file that is removed while somebody waits for it is worth nothing: two could hold it.
 func TestLockFileRemoved(t *testing.T) {
 	t.Parallel()
-	name := t.TempDir() + "/lock"
-	first, err := tryLock(name, alone)
-	if err != nil || first == nil {
-		t.Fatal(first, err)
+	c, err := Open(t.TempDir(), 0, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if l, err := tryLock(name, shared); l != nil || err != nil {
-		t.Errorf("got %v, %v: want that it is held", l, err)
+	take := func(m mode) *lock {
+		t.Helper()
+		l, err := c.tryLock("key", m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first := take(alone)
+	if first == nil || take(shared) != nil || take(alone) != nil {
+		t.Fatal("the lock is not held alone")
 	}
 	if err := first.remove(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := tryLock(name, shared)
-	if err != nil || second == nil {
-		t.Fatal(second, err)
-	}
-	third, err := tryLock(name, shared)
-	if err != nil || third == nil {
-		t.Fatal(third, err)
+	second, third := take(shared), take(shared)
+	if second == nil || third == nil {
+		t.Fatal("the lock cannot be shared")
 	}
 	second.unlock()
-	if l, err := tryLock(name, alone); l != nil || err != nil {
-		t.Errorf("got %v, %v: want that it is held by the third", l, err)
+	if take(alone) != nil {
+		t.Error("the third one holds it")
+	}
+	if !third.isValid() {
+		t.Error("its file is there")
+	}
+	if err := c.root.Remove(third.name); err != nil {
+		t.Fatal(err)
+	}
+	if third.isValid() {
+		t.Error("its file is gone")
+	}
+	fourth := take(alone)
+	if fourth == nil || third.isValid() {
+		t.Error("its file is another one")
 	}
 	third.unlock()
-	if !isStill(name, mustOpen(t, name)) {
-		t.Error("the file is the same")
-	}
-	gone := mustOpen(t, name)
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-	if isStill(name, gone) {
-		t.Error("the file is gone")
-	}
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if isStill(name, gone) {
-		t.Error("the file is another one")
-	}
-}
-
-func mustOpen(t *testing.T, name string) *os.File {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
+	fourth.unlock()
 }

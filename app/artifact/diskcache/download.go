@@ -9,7 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"time"
 
 	"github.com/onda-serving/onda/app/artifact/blobs"
@@ -70,11 +70,11 @@ type target struct {
 
 // file fetches one file, and goes on with what is there of it.
 func (d *download) file(ctx context.Context, name string, want catalog.File) error {
-	path := d.entry.file(d.entry.partial(), name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	root, place := d.entry.cache.root, path.Join(d.entry.partial(), filesName, name)
+	if err := root.MkdirAll(path.Dir(place), 0o700); err != nil {
 		return d.disk(err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := root.OpenFile(place, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return d.disk(err)
 	}
@@ -82,7 +82,7 @@ func (d *download) file(ctx context.Context, name string, want catalog.File) err
 	if err := d.fill(ctx, t); err != nil {
 		err = errors.Join(err, f.Close())
 		if scoring.CodeOf(err) == scoring.Invalid { // no later download shall begin with it
-			err = errors.Join(err, os.Remove(path))
+			err = errors.Join(err, root.Remove(place))
 		}
 		return err
 	}

@@ -50,7 +50,8 @@ type record struct {
 // entry is a version in the cache, there or not.
 type entry struct {
 	cache  *Cache
-	key    string
+	key    string // which is the name of its folder
+	link   string // in it, for package artifact
 	ref    artifact.Ref
 	record record
 }
@@ -90,17 +91,18 @@ func newEntry(c *Cache, model string, v catalog.Version) (*entry, error) {
 		r.Bytes += file.Size
 	}
 	e := &entry{cache: c, key: Key(v), record: r}
-	e.ref = artifact.Ref{Name: model, Version: v.Version, Dir: filepath.Join(e.dir(), model, strconv.FormatInt(v.Version, 10))}
+	e.link = path.Join(e.key, model, strconv.FormatInt(v.Version, 10))
+	e.ref = artifact.Ref{Name: model, Version: v.Version, Dir: filepath.Join(c.dir, filepath.FromSlash(e.link))}
 	return e, nil
 }
 
-func (e *entry) dir() string     { return e.cache.path(e.key) }
-func (e *entry) partial() string { return e.cache.path(e.key + partialEnd) }
+// partial is the folder of the download.
+func (e *entry) partial() string { return e.key + partialEnd }
 
 // use makes the entry ready for its caller, who holds its lock. The error is errAbsent or
 // errDamaged where that cannot be.
 func (e *entry) use(ctx context.Context) (artifact.Ref, error) {
-	had, err := whole(e.dir())
+	had, err := e.cache.whole(e.key)
 	if err != nil {
 		return artifact.Ref{}, err
 	}
@@ -123,12 +125,12 @@ func (e *entry) use(ctx context.Context) (artifact.Ref, error) {
 }
 
 // whole reads the record of an entry and looks at the sizes of its files.
-func whole(dir string) (record, error) {
+func (c *Cache) whole(key string) (record, error) {
 	var r record
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	if !c.exists(key) {
 		return r, errAbsent
 	}
-	text, err := os.ReadFile(filepath.Join(dir, recordName))
+	text, err := c.root.ReadFile(path.Join(key, recordName))
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", errDamaged, err)
 	}
@@ -136,7 +138,7 @@ func whole(dir string) (record, error) {
 		return r, fmt.Errorf("%w: %s: %w", errDamaged, recordName, err)
 	}
 	for name, file := range r.Files {
-		info, err := os.Stat(filepath.Join(dir, filesName, filepath.FromSlash(name)))
+		info, err := c.root.Stat(path.Join(key, filesName, name))
 		if err != nil {
 			return r, fmt.Errorf("%w: %w", errDamaged, err)
 		}
@@ -150,7 +152,7 @@ func whole(dir string) (record, error) {
 // verify reads all files and compares their sums.
 func (e *entry) verify(ctx context.Context) error {
 	for name, want := range e.record.Files {
-		f, err := os.Open(e.file(e.dir(), name))
+		f, err := e.cache.root.Open(path.Join(e.key, filesName, name))
 		if err != nil {
 			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
@@ -182,29 +184,24 @@ func (u untilEnded) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// file is the place of a file in the folder of an entry.
-func (*entry) file(dir, name string) string {
-	return filepath.Join(dir, filesName, filepath.FromSlash(name))
-}
-
 // view gives the files the layout that package artifact reads. Versions and models of the
 // same files each have their own.
 func (e *entry) view() error {
-	model := filepath.Dir(e.ref.Dir)
-	if err := os.MkdirAll(model, 0o700); err != nil {
+	c, model := e.cache, path.Dir(e.link)
+	if err := c.root.MkdirAll(model, 0o700); err != nil {
 		return err
 	}
 	if _, ok := e.record.Files[configName]; ok {
-		text, err := os.ReadFile(e.file(e.dir(), configName))
+		text, err := c.root.ReadFile(path.Join(e.key, filesName, configName))
 		if err != nil {
 			return err
 		}
 		// A copy, as a link out of the model's folder would not be followed.
-		if err := writeFile(filepath.Join(model, configName), text); err != nil {
+		if err := c.writeFile(path.Join(model, configName), text); err != nil {
 			return err
 		}
 	}
-	err := os.Symlink(filepath.Join("..", filesName), e.ref.Dir)
+	err := c.root.Symlink(path.Join("..", filesName), e.link)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -212,19 +209,19 @@ func (e *entry) view() error {
 }
 
 // writeFile writes a small file whole or not at all; one that has the text is left alone.
-func writeFile(name string, text []byte) error {
-	if had, err := os.ReadFile(name); err == nil && bytes.Equal(had, text) {
+func (c *Cache) writeFile(name string, text []byte) error {
+	if had, err := c.root.ReadFile(name); err == nil && bytes.Equal(had, text) {
 		return nil
 	}
 	part := name + "." + rand.Text() + partialEnd
-	if err := writeSynced(part, text); err != nil {
-		return errors.Join(err, os.Remove(part))
+	if err := c.writeSynced(part, text); err != nil {
+		return errors.Join(err, c.root.Remove(part))
 	}
-	return os.Rename(part, name)
+	return c.root.Rename(part, name)
 }
 
-func writeSynced(name string, text []byte) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func (c *Cache) writeSynced(name string, text []byte) error {
+	f, err := c.root.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -235,7 +232,7 @@ func writeSynced(name string, text []byte) error {
 // touch notes that the entry is used now.
 func (e *entry) touch() {
 	now := time.Now()
-	if err := os.Chtimes(filepath.Join(e.dir(), recordName), now, now); err != nil {
+	if err := e.cache.root.Chtimes(path.Join(e.key, recordName), now, now); err != nil {
 		e.cache.log.Warn().Err(err).Msg("the last use of cached files could not be noted")
 	}
 }

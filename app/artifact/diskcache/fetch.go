@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"syscall"
 
@@ -17,7 +17,7 @@ import (
 // fetch makes the entry out of its source, unless somebody else does so first.
 func (e *entry) fetch(ctx context.Context, open func(context.Context) (blobs.Source, error), progress func(done, total int64)) (err error) {
 	c := e.cache
-	l, err := lockFile(ctx, c.lockPath(e.key), alone, func() bool { return c.exists(e.key) })
+	l, err := c.wait(ctx, e.key, alone, func() bool { return c.exists(e.key) })
 	if err != nil || l == nil {
 		return err
 	}
@@ -65,37 +65,39 @@ func (e *entry) commit() error {
 	if err := e.prune(); err != nil {
 		return err
 	}
-	err := filepath.WalkDir(e.partial(), func(name string, entry os.DirEntry, err error) error {
+	root := e.cache.root
+	err := fs.WalkDir(root.FS(), e.partial(), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return err // the files themselves are there since they were complete
 		}
-		return syncDir(name)
+		return e.cache.syncDir(name)
 	})
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(e.partial(), e.dir()); err != nil {
+	if err := root.Rename(e.partial(), e.key); err != nil {
 		return err
 	}
-	return syncDir(e.cache.dir)
+	return e.cache.syncDir(".")
 }
 
 // prune removes what does not belong to the entry.
 func (e *entry) prune() error {
-	names, err := os.ReadDir(e.partial())
+	root := e.cache.root
+	names, err := fs.ReadDir(root.FS(), e.partial())
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		if name.Name() != recordName && name.Name() != filesName {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(e.partial(), name.Name())))
+			err = errors.Join(err, root.RemoveAll(path.Join(e.partial(), name.Name())))
 		}
 	}
 	return err
 }
 
-func syncDir(name string) error {
-	dir, err := os.Open(name)
+func (c *Cache) syncDir(name string) error {
+	dir, err := c.root.Open(name)
 	if err != nil {
 		return err
 	}

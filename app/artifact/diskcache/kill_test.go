@@ -68,7 +68,7 @@ type pieces struct{ r io.Reader }
 
 func (p pieces) Read(buffer []byte) (int, error) {
 	time.Sleep(100 * time.Microsecond)
-	return p.r.Read(buffer[:min(len(buffer), 10_000)])
+	return p.r.Read(buffer[:min(len(buffer), 50_000)])
 }
 
 // TestKilled kills a process that fetches and removes versions, again and again in the same
@@ -83,7 +83,7 @@ func TestKilled(t *testing.T) {
 		byKey[s.key()] = s
 	}
 	partials, entries := 0, 0
-	for range 15 {
+	for round := 0; round < 15 || round < 100 && (partials == 0 || entries == 0); round++ {
 		kill(t, dir)
 		for _, name := range inDir(t, dir) {
 			if strings.HasSuffix(name, ".partial") {
@@ -126,7 +126,7 @@ func kill(t *testing.T, dir string) {
 	}
 	first := make([]byte, len(begins))
 	_, err = io.ReadFull(output, first)
-	time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+	time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
 	cmd.Process.Kill()
 	rest, _ := io.ReadAll(output)
 	cmd.Wait()

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"syscall"
 	"time"
 )
@@ -26,14 +26,17 @@ const (
 )
 
 // lock is held on an open file: by this process, and by each holder in it for itself.
-type lock struct{ f *os.File }
+type lock struct {
+	root *os.Root
+	name string
+	f    *os.File
+}
 
-func (c *Cache) lockPath(key string) string { return filepath.Join(c.dir, locks, key) }
-
-// tryLock takes the lock, or gives nil where somebody holds it.
-func tryLock(name string, m mode) (*lock, error) {
+// tryLock takes the lock of a key, or gives nil where somebody holds it.
+func (c *Cache) tryLock(key string, m mode) (*lock, error) {
+	name := path.Join(locks, key)
 	for {
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := c.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return nil, err
 		}
@@ -50,27 +53,28 @@ func tryLock(name string, m mode) (*lock, error) {
 			}
 			return nil, &os.PathError{Op: "flock", Path: name, Err: err}
 		}
-		if isStill(name, f) {
-			return &lock{f}, nil
+		if l := (&lock{root: c.root, name: name, f: f}); l.isValid() {
+			return l, nil
 		}
 		_ = f.Close() // the file was removed in between: its lock is worth nothing
 	}
 }
 
-func isStill(name string, f *os.File) bool {
-	there, err := os.Stat(name)
+// isValid says whether the lock's file still has its name.
+func (l *lock) isValid() bool {
+	there, err := l.root.Stat(l.name)
 	if err != nil {
 		return false
 	}
-	mine, err := f.Stat()
+	mine, err := l.f.Stat()
 	return err == nil && os.SameFile(there, mine)
 }
 
-// lockFile takes the lock, and waits for it until the context ends or enough, if it is not
+// wait takes the lock of a key, and waits for it until the context ends or enough, if it is not
 // nil, says that the lock is not needed any more: then it gives nil.
-func lockFile(ctx context.Context, name string, m mode, enough func() bool) (*lock, error) {
+func (c *Cache) wait(ctx context.Context, key string, m mode, enough func() bool) (*lock, error) {
 	for {
-		l, err := tryLock(name, m)
+		l, err := c.tryLock(key, m)
 		if l != nil || err != nil {
 			return l, err
 		}
@@ -94,7 +98,7 @@ func (l *lock) unlock() {
 
 // remove gives the lock back, which must be held alone, and removes its file.
 func (l *lock) remove() error {
-	err := os.Remove(l.f.Name())
+	err := l.root.Remove(l.name)
 	l.unlock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

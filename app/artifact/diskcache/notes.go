@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 
 	"github.com/onda-serving/onda/app/artifact/blobs"
 	"github.com/onda-serving/onda/app/scoring"
@@ -21,26 +20,26 @@ func (c *Cache) Note(key, name string, data []byte) error {
 	if len(data) > maxNoteBytes {
 		return fmt.Errorf("note %s: %d bytes: at most %d are allowed", name, len(data), maxNoteBytes)
 	}
-	return c.withNote(key, name, func(path string) error {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	return c.withNote(key, name, func(file string) error {
+		if err := c.root.MkdirAll(path.Dir(file), 0o700); err != nil {
 			return err
 		}
-		return writeFile(path, data)
+		return c.writeFile(file, data)
 	})
 }
 
 // ReadNote gives what [Cache.Note] kept. The error is fs.ErrNotExist where there is no such
 // entry, or no such note.
 func (c *Cache) ReadNote(key, name string) (data []byte, err error) {
-	err = c.withNote(key, name, func(path string) error {
-		data, err = os.ReadFile(path)
+	err = c.withNote(key, name, func(file string) error {
+		data, err = c.root.ReadFile(file)
 		return err
 	})
 	return data, err
 }
 
 // withNote does something with the file of a note while its entry stays.
-func (c *Cache) withNote(key, name string, do func(path string) error) error {
+func (c *Cache) withNote(key, name string, do func(file string) error) error {
 	if err := blobs.CheckSum(key); err != nil {
 		return err
 	}
@@ -52,7 +51,7 @@ func (c *Cache) withNote(key, name string, do func(path string) error) error {
 		return missing
 	}
 	// Whoever holds the lock of an entry that is there has it for moments only.
-	l, err := lockFile(context.Background(), c.lockPath(key), shared, func() bool { return !c.exists(key) })
+	l, err := c.wait(context.Background(), key, shared, func() bool { return !c.exists(key) })
 	if err != nil {
 		return err
 	}
@@ -60,5 +59,5 @@ func (c *Cache) withNote(key, name string, do func(path string) error) error {
 	if !c.exists(key) {
 		return missing
 	}
-	return do(filepath.Join(c.path(key), notesName, name))
+	return do(path.Join(key, notesName, name))
 }

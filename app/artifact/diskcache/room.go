@@ -7,8 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ type folder struct {
 
 // scan lists the entries and downloads, by last use.
 func (c *Cache) scan() ([]folder, error) {
-	names, err := os.ReadDir(c.dir)
+	names, err := fs.ReadDir(c.root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
@@ -51,24 +50,24 @@ func (c *Cache) scan() ([]folder, error) {
 		if !name.IsDir() || blobs.CheckSum(f.key) != nil {
 			continue // not ours
 		}
-		f.read(c.path(f.name))
+		c.readFolder(&f)
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b folder) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.name, b.name)) })
 	return all, nil
 }
 
-// read looks at the record. A folder without one is as good as not there, and counts as the
+// readFolder looks at the record. A folder without one is as good as not there, and counts as the
 // oldest.
-func (f *folder) read(dir string) {
-	name := filepath.Join(dir, recordName)
-	info, err := os.Stat(name)
+func (c *Cache) readFolder(f *folder) {
+	name := path.Join(f.name, recordName)
+	info, err := c.root.Stat(name)
 	if err != nil {
 		f.broken = true
 		return
 	}
 	f.used = info.ModTime()
-	text, err := os.ReadFile(name)
+	text, err := c.root.ReadFile(name)
 	var r record
 	if err = errors.Join(err, json.Unmarshal(text, &r)); err != nil {
 		f.broken = true
@@ -79,7 +78,7 @@ func (f *folder) read(dir string) {
 // makeRoom makes room for the download of e, and begins it: from here on it counts. The caller
 // holds e's lock alone.
 func (c *Cache) makeRoom(ctx context.Context, e *entry) error {
-	l, err := lockFile(ctx, c.lockPath(roomLock), alone, nil)
+	l, err := c.wait(ctx, roomLock, alone, nil)
 	if err != nil {
 		return err
 	}
@@ -87,14 +86,14 @@ func (c *Cache) makeRoom(ctx context.Context, e *entry) error {
 	if err := c.evict(e.key, e.record.Bytes); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(e.partial(), 0o700); err != nil {
+	if err := c.root.MkdirAll(e.partial(), 0o700); err != nil {
 		return diskError(err, e.record.Bytes)
 	}
 	text, err := json.Marshal(e.record)
 	if err != nil {
 		return err
 	}
-	return diskError(writeSynced(filepath.Join(e.partial(), recordName), text), e.record.Bytes)
+	return diskError(c.writeSynced(path.Join(e.partial(), recordName), text), e.record.Bytes)
 }
 
 // evict removes what was used least recently and is not in use, until so many bytes have
@@ -155,7 +154,7 @@ func (c *Cache) choose(all []folder, key string, bytes int64) (victims []folder,
 		if f.key == key {
 			continue
 		}
-		l, err := tryLock(c.lockPath(f.key), alone)
+		l, err := c.tryLock(f.key, alone)
 		if err != nil {
 			return victims, held, err
 		}
@@ -170,14 +169,14 @@ func (c *Cache) choose(all []folder, key string, bytes int64) (victims []folder,
 
 // trash takes a folder away at once, and removes it then. Its lock is held alone.
 func (c *Cache) trash(name string) error {
-	aside := c.path(trashBegin + rand.Text())
-	if err := os.Rename(c.path(name), aside); err != nil {
+	aside := trashBegin + rand.Text()
+	if err := c.root.Rename(name, aside); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	return os.RemoveAll(aside)
+	return c.root.RemoveAll(aside)
 }
 
 // discard removes an entry that is damaged, unless somebody uses it. Who finds that out at the
@@ -185,7 +184,7 @@ func (c *Cache) trash(name string) error {
 func (c *Cache) discard(ctx context.Context, key string) error {
 	waiting, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
-	l, err := lockFile(waiting, c.lockPath(key), alone, func() bool { return !c.exists(key) || c.isVerified(key) })
+	l, err := c.wait(waiting, key, alone, func() bool { return !c.exists(key) || c.isVerified(key) })
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return scoring.Errorf(scoring.Unavailable, "the files in the artifact cache are damaged, and still in use")
 	}
@@ -201,13 +200,13 @@ func (c *Cache) discard(ctx context.Context, key string) error {
 
 // tidy removes what is broken, forgotten or too much.
 func (c *Cache) tidy() error {
-	names, err := os.ReadDir(c.dir)
+	names, err := fs.ReadDir(c.root.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name.Name(), trashBegin) {
-			err = errors.Join(err, os.RemoveAll(c.path(name.Name())))
+			err = errors.Join(err, c.root.RemoveAll(name.Name()))
 		}
 	}
 	all, scanErr := c.scan()
@@ -244,12 +243,12 @@ func (c *Cache) check(f folder) (kept bool, err error) {
 	case f.partial && time.Since(f.used) > forgotten:
 		reason = errors.New("nobody went on with the download")
 	case !f.partial:
-		_, reason = whole(c.path(f.name))
+		_, reason = c.whole(f.name)
 	}
 	if reason == nil {
 		return true, nil
 	}
-	l, err := tryLock(c.lockPath(f.key), alone)
+	l, err := c.tryLock(f.key, alone)
 	if err != nil || l == nil {
 		return true, err
 	}
@@ -260,7 +259,7 @@ func (c *Cache) check(f folder) (kept bool, err error) {
 
 // tidyLocks removes the lock files of what is not there any more.
 func (c *Cache) tidyLocks() error {
-	names, err := os.ReadDir(c.path(locks))
+	names, err := fs.ReadDir(c.root.FS(), locks)
 	if err != nil {
 		return err
 	}
@@ -269,7 +268,7 @@ func (c *Cache) tidyLocks() error {
 		if is() {
 			continue
 		}
-		l, err := tryLock(c.lockPath(name.Name()), alone)
+		l, err := c.tryLock(name.Name(), alone)
 		if err != nil {
 			return err
 		}
@@ -285,6 +284,6 @@ func (c *Cache) tidyLocks() error {
 }
 
 func (c *Cache) exists(name string) bool {
-	_, err := os.Stat(c.path(name))
+	_, err := c.root.Stat(name)
 	return err == nil
 }

@@ -139,8 +139,8 @@ func TestHistory(t *testing.T) {
 	o.does("rollback", "faq-matching", "--reason", "wrong answers")
 	o.does("pin", "faq-matching")
 	o.does("pin", "faq-matching", "--off")
-	o.want([]string{"history", "faq-matching", "--limit", "9"}, 0, //nolint:dupword // the action and what changed
-		`REVISION  WHEN        ACTOR  ACTION    CHANGE                                                         REASON
+	//nolint:dupword // the action stands beside what it changed
+	o.want([]string{"history", "faq-matching", "--limit", "9"}, 0, `REVISION  WHEN        ACTOR  ACTION    CHANGE                                                         REASON
 11        5 min ago   alice  pin       pinned yes -> no                                               -
 10        5 min ago   alice  pin       pinned no -> yes                                               -
 9         5 min ago   alice  rollback  live 3 -> 2, version 3 fine -> rolled back                     wrong answers

@@ -28,7 +28,7 @@ func (s *session) showRollout(ctx context.Context, m *client.Model) {
 	if err != nil || evidence.Rollout != r.ID {
 		return // there is none yet, or none any more
 	}
-	if d := evidence.Decision; d.Action != "" {
+	if d := evidence.Decision; d.Action != "" && r.Status == catalog.Running {
 		s.print("  judge    %s", clean(decisionText(d)))
 	}
 	t := newTable("", "VERSION", "REQUESTS", "ERRORS", "P99")

@@ -16,31 +16,24 @@ func (p *page) swap(r suite.Result) {
 	busy, _ := suite.Find(r.Cells, "phase", "swapping")
 	for _, c := range []suite.Cell{quiet, busy} {
 		v := c.Values
-		p.say("| %s | %s | %s | %s | %s | %s | %s | %s |", c.Keys["phase"], spread(v["swaps"]), spread(v["ok_rps"]), short(unanswered(c)),
+		p.say("| %s | %s | %s | %s | %s | %s | %s | %s |", c.Keys["phase"], spread(v["swaps"]), spread(v["ok_rps"]), short(sum(v["unanswered"])),
 			spread(v["p50_ms"]), spread(v["p90_ms"]), spread(v["p99_ms"]), spread(v["server_cores"]))
 	}
 	p.say("\n%s swaps with %s loads; a swap took %s ms at p50, %s ms at p99 and %s ms at most.\n", short(f["swaps"]), short(f["loads"]),
 		short(f["swap_p50_ms"]), short(f["swap_p99_ms"]), short(f["swap_max_ms"]))
 	p.memoryOfSwaps(r)
-	p.promise(target{part: "swap", what: "requests that did not get an answer while versions were swapped", limit: 0, atMost: true, got: stats.NewSpread(unanswered(busy))})
+	p.promise(target{part: "swap", what: "requests that did not get an answer while versions were swapped", limit: 0, atMost: true, got: stats.NewSpread(sum(busy.Values["unanswered"]))})
 	p.promise(target{part: "swap", what: "p99 while swapping, over p99 without", limit: 2, atMost: true, got: stats.Ratio(busy.Values["p99_ms"], quiet.Values["p99_ms"])})
 	p.promise(target{part: "swap", what: "resident memory after the last swap, over that after 50", limit: 1.1, atMost: true, got: growth(r.Cells)})
 }
 
-// unanswered counts the requests that did not get an answer, over all windows.
-func unanswered(c suite.Cell) float64 {
-	sum := 0.0
-	for _, n := range c.Values["failed"].Samples {
-		sum += n
+// sum is over all rounds.
+func sum(s stats.Spread) float64 {
+	all := 0.0
+	for _, v := range s.Samples {
+		all += v
 	}
-	for i, offered := range c.Values["offered_rps"].Samples {
-		// The rates are all of one length of window: what is offered and not answered is a
-		// share of it.
-		if missing := offered - c.Values["ok_rps"].Samples[i]; missing > 0 && c.Values["failed"].Samples[i] == 0 {
-			sum += missing
-		}
-	}
-	return sum
+	return all
 }
 
 // memoryOfSwaps writes the memory over the swaps.

@@ -38,6 +38,8 @@ var sections = map[string]section{
 	"dapr":       {"What Dapr costs", (*page).dapr},
 	"peers":      {"Beside what users would pick instead", (*page).peers},
 	"preprocess": {"JPEG to tensor, beside Pillow", (*page).preprocess},
+	"swap":       {"Replacing a model under load", (*page).swap},
+	"models":     {"More models than memory", (*page).many},
 }
 
 // Write writes the page above the folder of the results.

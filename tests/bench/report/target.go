@@ -41,6 +41,8 @@ func (t target) verdict() string {
 		return "-"
 	case t.atMost && t.got.Median <= t.limit, !t.atMost && t.got.Median >= t.limit:
 		return "met"
+	case t.limit == 0:
+		return "**missed**"
 	default:
 		return fmt.Sprintf("**missed** by %s%%", short(100*math.Abs(t.got.Median-t.limit)/t.limit))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -89,7 +90,9 @@ func (b *Bench) oneWindow(ctx context.Context, request load.Request, pids []int,
 	if err != nil {
 		return err
 	}
+	_, window := b.window(swapWindow)
 	got["swaps"] = float64(s.done - before)
+	got["unanswered"] = got["failed"] + math.Round((got["refused_rps"]+got["expired_rps"])*window.Seconds())
 	say("  %s: %s", p.name, brief(got))
 	p.add(got)
 	return nil

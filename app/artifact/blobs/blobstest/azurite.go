@@ -57,10 +57,10 @@ func Shared(tb testing.TB) *Azurite {
 	tb.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	program := os.Getenv(Variable)
+	program := os.Getenv(Variable) //nolint:forbidigo // the Makefile says so where things are
 	if program == "" {
 		text := "Azurite is not there: make unit and make test fetch it and set " + Variable + " to its program azurite-blob"
-		if os.Getenv("CI") != "" {
+		if os.Getenv("CI") != "" { //nolint:forbidigo // CI services set this for everything that they run
 			tb.Fatal(text)
 		}
 		tb.Skip(text)
@@ -105,7 +105,8 @@ func start(program string) (*Azurite, error) {
 		return nil, err
 	}
 	// The libraries of Azure may speak a newer version of the protocol than it knows.
-	cmd := exec.Command("sh", "-c", watch, "sh", program, "--blobHost", "127.0.0.1", "--blobPort", "0",
+	cmd := exec.Command("sh", //nolint:gosec // a program that whoever runs the tests names
+		"-c", watch, "sh", program, "--blobHost", "127.0.0.1", "--blobPort", "0",
 		"--location", folder, "--silent", "--skipApiVersionCheck", "--disableTelemetry")
 	a := &Azurite{cmd: cmd, folder: folder}
 	if err := a.run(); err != nil {
@@ -135,7 +136,7 @@ func (a *Azurite) run() error {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if _, address, ok := strings.Cut(lines.Text(), "successfully listens on http://"); ok {
 			a.Address = address
-			a.silent.Go(func() { io.Copy(io.Discard, stdout) })
+			a.silent.Go(func() { _, _ = io.Copy(io.Discard, stdout) })
 			return nil
 		}
 		output.WriteString(lines.Text() + "\n")
@@ -149,7 +150,7 @@ func (a *Azurite) stop() {
 	}
 	a.silent.Wait()
 	if a.cmd.Process != nil {
-		a.cmd.Wait()
+		_ = a.cmd.Wait() // it was ended by a signal
 	}
 	os.RemoveAll(a.folder)
 }

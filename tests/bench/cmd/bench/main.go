@@ -1,6 +1,6 @@
 // Command bench measures Onda: over ONNX Runtime itself, in batches, under overload,
-// through Dapr and beside its peers. `make bench` runs it; tests/bench/RESULTS.md is
-// what it writes.
+// through Dapr, beside its peers and while models come and go. `make bench` runs it;
+// tests/bench/RESULTS.md is what it writes.
 //
 //	bench run -parts "raw batching" -quick    measure, and write results and page
 //	bench report                              write the page of the results that are there
