@@ -34,6 +34,8 @@ var only = map[string][]string{
 	module + "app/engine":                   {"app/lifecycle", "app/replica"},
 	module + "app/portal":                   {"app/cmd/portal", "app/portal/portaltest", "tests/browser"},
 	module + "app/ingress/":                 {"app/lifecycle", "app/ingress/grpcapi"},
+	"github.com/Azure/azure-sdk-for-go/":    {"app/artifact/blobs", "app/artifact/blobs/blobstest"},
+	"google.golang.org/api/":                {"app/artifact/blobs"},
 	"gocloud.dev/":                          {"app/artifact/blobs"},
 	"github.com/spf13/":                     {"app/cli", "app/cli/command", "app/cli/models"},
 	"golang.org/x/term":                     {"app/cli/models"},

@@ -17,7 +17,7 @@ const announceTries = 20
 func (b *Book) announce(ctx context.Context, revisions map[string]int64) error {
 	var err error
 	for try := range announceTries {
-		if paused := pause(ctx, try); paused != nil {
+		if paused := b.pause(ctx, try); paused != nil {
 			return errors.Join(paused, err)
 		}
 		index, etag, failed := b.index(ctx)

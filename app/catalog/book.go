@@ -28,6 +28,9 @@ type Book struct {
 	Store Store
 	// Now tells the time of history entries; nil stands for time.Now.
 	Now func() time.Time
+	// Chance draws how long a writer waits that met another one, from 0 to below 1; nil stands
+	// for rand.Float64. It must be safe for concurrent use.
+	Chance func() float64
 	// Log hears of what failed without harm to the change, such as an index entry that a
 	// replica will repair.
 	Log zerolog.Logger
@@ -112,7 +115,7 @@ func (b *Book) now() time.Time {
 
 // pause waits before the try with this number, the first being 0: not at all before that one,
 // and longer before later ones. Chance keeps writers that met from meeting again.
-func pause(ctx context.Context, try int) error {
+func (b *Book) pause(ctx context.Context, try int) error {
 	const (
 		first = 5 * time.Millisecond
 		most  = 100 * time.Millisecond
@@ -123,7 +126,7 @@ func pause(ctx context.Context, try int) error {
 	if try == 0 {
 		return nil
 	}
-	timer := time.NewTimer(rand.N(min(first<<try, most)) + 1) //nolint:gosec // nobody gains by guessing it
+	timer := time.NewTimer(time.Duration(b.chance()*float64(min(first<<try, most))) + 1)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -131,6 +134,13 @@ func pause(ctx context.Context, try int) error {
 	case <-ctx.Done():
 		return scoring.AsError(ctx.Err())
 	}
+}
+
+func (b *Book) chance() float64 {
+	if b.Chance != nil {
+		return b.Chance()
+	}
+	return rand.Float64() //nolint:gosec // nobody gains by guessing it
 }
 
 // afterwards is the context of what remains to be done once a document was sent to the store:

@@ -55,7 +55,7 @@ func (b *Book) Commit(ctx context.Context, name string, c Change) (*Model, error
 	w := writer{book: b, name: name, change: c, id: rand.Text()}
 	var err error
 	for try := range commitTries {
-		if paused := pause(ctx, try); paused != nil {
+		if paused := b.pause(ctx, try); paused != nil {
 			return nil, paused
 		}
 		var doc *Model

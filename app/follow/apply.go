@@ -25,7 +25,6 @@ func (f *Follower) Follow(doc *catalog.Model) {
 		m = &followed{newer: func() {}}
 		f.models[doc.Name] = m
 	}
-	delete(f.unread, doc.Name)
 	m.newer()
 	ctx, cancel := context.WithCancel(context.Background())
 	m.doc, m.newer, m.failed, f.unwritten = doc, cancel, 0, true

@@ -79,7 +79,8 @@ type Follower struct {
 	// unwritten says that the snapshot is behind, and unwritable that it could not be written
 	// the last time.
 	unwritten, unwritable bool
-	// unread holds what was wrong with the documents that could not be read, by model.
+	// unread holds what was wrong with the documents that could not be read with the last look,
+	// by model.
 	unread map[string]string
 	// refused holds the versions that could not be registered, so that it is said once.
 	refused map[string]bool
@@ -113,8 +114,10 @@ type followed struct {
 
 // New makes a follower. It does nothing before [Follower.Run].
 func New(config Config) *Follower {
+	reporter := judge.NewReporter(config.Instance)
+	reporter.Chance = config.Book.Chance
 	return &Follower{
-		config: config, judge: judge.NewReporter(config.Instance), models: map[string]*followed{}, refused: map[string]bool{}, unread: map[string]string{},
+		config: config, judge: reporter, models: map[string]*followed{}, refused: map[string]bool{},
 		store: StoreState{Since: time.Now()},
 	}
 }

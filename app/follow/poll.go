@@ -21,14 +21,15 @@ func (f *Follower) poll(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	whole := true
+	unread := map[string]string{}
 	for _, name := range f.changed(index) {
-		err := f.read(ctx, name)
-		f.noteRead(name, err)
-		whole = whole && err == nil
+		if err := f.read(ctx, name); err != nil {
+			unread[name] = err.Error()
+		}
 	}
+	f.noteUnread(unread)
 	f.sweepSome(ctx, index)
-	if !whole {
+	if len(unread) > 0 {
 		return
 	}
 	f.mu.Lock()
@@ -64,18 +65,16 @@ func (f *Follower) read(ctx context.Context, name string) error {
 	return nil
 }
 
-// noteRead keeps what is wrong with a document that is news, and says so once.
-func (f *Follower) noteRead(name string, err error) {
+// noteUnread keeps what was wrong with documents that are news, and says so once.
+func (f *Follower) noteUnread(unread map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil {
-		delete(f.unread, name)
-		return
+	for _, name := range slices.Sorted(maps.Keys(unread)) {
+		if _, known := f.unread[name]; !known {
+			f.config.Log.Warn().Str("error", unread[name]).Str("model", name).Msg("the registry's document could not be read: what was served goes on")
+		}
 	}
-	if _, known := f.unread[name]; !known {
-		f.config.Log.Warn().Err(err).Str("model", name).Msg("the registry's document could not be read: what was served goes on")
-	}
-	f.unread[name] = err.Error()
+	f.unread = unread
 }
 
 // sweepSome reads some documents in turn, and announces those that are ahead of the index.

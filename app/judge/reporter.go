@@ -19,6 +19,10 @@ const mostTries = 5
 // Reporter writes what this replica sees of rollouts into their evidence. It is safe for
 // concurrent use.
 type Reporter struct {
+	// Chance draws how long a replica waits that met another one, from 0 to below 1; nil stands
+	// for rand.Float64. It is set before the first call.
+	Chance func() float64
+
 	replica string
 
 	mu      sync.Mutex
@@ -48,7 +52,7 @@ func (p *Reporter) Publish(ctx context.Context, store catalog.Store, model strin
 	w.step.candidate.follow(candidate)
 	w.step.baseline.follow(baseline)
 	for try := range mostTries {
-		if err := pause(ctx, try); err != nil {
+		if err := p.pause(ctx, try); err != nil {
 			return nil, err
 		}
 		e, err := w.step.write(ctx, store, catalog.EvidenceKey(model), p.replica)
@@ -73,13 +77,17 @@ func (p *Reporter) watchOf(model string) *watch {
 
 // pause waits before a try that is not the first, some longer than others, so that replicas
 // that meet once do not meet again.
-func pause(ctx context.Context, try int) error {
+func (p *Reporter) pause(ctx context.Context, try int) error {
 	if try == 0 {
 		return nil
 	}
+	chance := rand.Float64
+	if p.Chance != nil {
+		chance = p.Chance
+	}
 	most := 10 * time.Millisecond << try
 	select {
-	case <-time.After(rand.N(most)): //nolint:gosec // nobody gains by guessing it
+	case <-time.After(time.Duration(chance() * float64(most))):
 		return nil
 	case <-ctx.Done():
 		return scoring.AsError(ctx.Err())

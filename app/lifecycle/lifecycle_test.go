@@ -237,7 +237,9 @@ func TestWaitsForTheRegistry(t *testing.T) {
 	if status, _, err := r.add(); err != nil || status != http.StatusOK {
 		t.Errorf("after the registry was read: %d %v", status, err)
 	}
-	eventually(t, func() bool { return fake.Document("statestore", "registry:index") == `{"revision":1,"models":{"addsub":1}}` })
+	eventually(t, func() bool {
+		return fake.Document("statestore", "registry:index") == `{"revision":1,"models":{"addsub":1}}`
+	})
 }
 
 func TestStopFinishesWhatWasAccepted(t *testing.T) {

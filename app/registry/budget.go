@@ -126,17 +126,17 @@ func (k *Keeper) chill(key versionKey) (freed <-chan struct{}) {
 // wants it there and nothing else needs the room.
 const linger = time.Minute
 
-// Settle puts versions of a managed model out of memory that its document does not need,
-// but for those in keep and those that somebody wanted lately. With a budget
-// they stay until their room is needed.
+// Settle puts versions of a managed model out of memory that its document does not need, but
+// for those in keep, those that somebody wanted lately, and those that are yet to be
+// registered. With a budget they stay until their room is needed.
 func (k *Keeper) Settle(name string, keep []int64) {
 	if k.config.Budget > 0 {
 		return
 	}
-	for _, r := range k.config.Registry.residents() {
+	for _, r := range k.config.Registry.residentsOf(name) {
 		v := r.version
 		asked := v.wanted.Load() && time.Since(v.LastUsed()) < linger
-		if v.ID.Name == name && !asked && !slices.Contains(keep, v.ID.Version) {
+		if !asked && !r.unregistered && !slices.Contains(keep, v.ID.Version) {
 			k.chill(versionKey{name, v.ID.Version})
 		}
 	}

@@ -308,7 +308,20 @@ func TestSettleLetsGo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		doc := document("m", 0, catalog.State{Labels: map[string]int64{"live": 2}})
+		time.Sleep(61 * time.Second)
+		w.keeper.Settle("m", []int64{2})
+		synctest.Wait()
+		if w.open != 3 {
+			t.Errorf("%d are open, want 3: they are in no document yet, and only loaded ones are registered", w.open)
+		}
+		doc := document("m", 3, catalog.State{Labels: map[string]int64{"live": 2}})
+		for v := range doc.Versions {
+			sum := sha256Of(fmt.Sprintf("onnx of m@%d", v))
+			doc.Versions[v] = catalog.Version{Version: v, Digest: artifact.Digest(map[string]string{"model.onnx": sum}), Location: catalog.InModelsFolder}
+			if err := w.registry.Hold(t.Context(), "m", v, func(*registry.Version) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
 		w.registry.Take(doc)
 		w.registry.Apply("m", doc.Route())
 		w.keeper.Settle("m", []int64{2})

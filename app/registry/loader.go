@@ -65,7 +65,7 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.Managed(ref.Name) { // since we began: what its document needs is loaded for that
+		if r.decided(ref) { // since we began: what its document needs is loaded for that
 			r.AnnounceCold([]artifact.Ref{ref})
 			continue
 		}
@@ -87,11 +87,11 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 }
 
 // split tells the versions that are loaded at the start from those that are loaded when they
-// are asked for: all of them with a budget of memory, and those of models whose document
-// decides.
+// are asked for: all of them with a budget of memory, and those whose document decides. One
+// that a document decides about and does not have yet is loaded, so that it is registered.
 func (l Loader) split(r *Registry, refs []artifact.Ref) (eager, lazy []artifact.Ref) {
 	for _, ref := range refs {
-		if l.Lazy || r.Managed(ref.Name) {
+		if l.Lazy && !r.Managed(ref.Name) || r.decided(ref) {
 			lazy = append(lazy, ref)
 		} else {
 			eager = append(eager, ref)

@@ -11,6 +11,8 @@ type resident struct {
 	version *Version
 	// pinned versions stay.
 	pinned bool
+	// unregistered versions of the models folder are in no document yet.
+	unregistered bool
 }
 
 // residents lists the versions in memory.
@@ -19,10 +21,25 @@ func (r *Registry) residents() []resident {
 	defer r.mu.RUnlock()
 	var all []resident
 	for _, m := range r.models {
-		for number, s := range m.versions {
-			if s.State == Available {
-				all = append(all, resident{version: s.Version, pinned: m.pinned && m.needs(number)})
-			}
+		all = m.residents(all)
+	}
+	return all
+}
+
+// residentsOf lists the versions of a model in memory.
+func (r *Registry) residentsOf(name string) []resident {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if m := r.models[name]; m != nil {
+		return m.residents(nil)
+	}
+	return nil
+}
+
+func (m *model) residents(all []resident) []resident {
+	for number, s := range m.versions {
+		if s.State == Available {
+			all = append(all, resident{version: s.Version, pinned: m.pinned && m.needs(number), unregistered: s.Registered == nil})
 		}
 	}
 	return all

@@ -28,6 +28,18 @@ func (r *Registry) Managed(name string) bool {
 	return m != nil && m.managed
 }
 
+// decided says whether a document has a version, and decides whether it answers.
+func (r *Registry) decided(ref artifact.Ref) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m := r.models[ref.Name]
+	if m == nil || !m.managed {
+		return false
+	}
+	s := m.versions[ref.Version]
+	return s != nil && s.Registered != nil
+}
+
 // Documented says that every document was taken once.
 func (r *Registry) Documented() {
 	r.mu.Lock()

@@ -151,23 +151,33 @@ func (c *Client) Get(ctx context.Context, key string) (value []byte, etag string
 	return item.Value, item.Etag, nil
 }
 
-// Save writes the JSON document value under key if the one there still has the given
-// ETag; "" means that there must be none yet. If it changed in the meantime the error is
-// a [scoring.Error] with code Conflict: read it again and retry.
+// Save writes the document value under key if the one there still has the given ETag; ""
+// means that there must be none yet. If it changed in the meantime the error is a
+// [scoring.Error] with code Conflict: read it again and retry. After any other error, and
+// after that one too, the document may have been written all the same: an answer can be lost.
 //
-// First-write-wins is asked for on every write: without it, Redis overwrites silently.
+// First-write-wins is asked for on every write: without it, Redis overwrites silently. The
+// sidecar is not told that the document is JSON: it would take it apart and write it anew,
+// and with that lose digits, which on Redis are all after the sixth decimal place.
 func (c *Client) Save(ctx context.Context, key string, value []byte, etag string) error {
-	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag,
-		map[string]string{"contentType": "application/json"},
+	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag, nil,
 		dapr.WithConcurrency(dapr.StateConcurrencyFirstWrite), dapr.WithConsistency(dapr.StateConsistencyStrong))
 	switch {
 	case err == nil:
 		return nil
-	case status.Code(err) == codes.Aborted:
+	case (status.Code(err) == codes.Aborted || etag == "") && c.overtaken(ctx, key, etag):
 		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
 	default:
 		return fmt.Errorf("save %q to state store %q: %w", key, c.config.StateStore, err)
 	}
+}
+
+// overtaken says whether a write was refused because the document is not what the writer
+// took it for. The document itself must tell: on Redis, a write with an ETag fails as a stale
+// one where the server is only gone, and a refused first write has no code of its own.
+func (c *Client) overtaken(ctx context.Context, key, etag string) bool {
+	_, now, err := c.Get(ctx, key)
+	return err == nil && now != etag
 }
 
 // Publish sends a CloudEvent in its structured JSON form to a topic. The sidecar passes

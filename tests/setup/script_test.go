@@ -78,7 +78,7 @@ func (m *machine) script(t *testing.T, name, body string) {
 // setUp lends the machine the finished set-up of this repository.
 func (m *machine) setUp(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"onnxruntime", "dapr", "tools", "bin"} {
+	for _, name := range []string{"onnxruntime", "dapr", "tools", "bin", "azurite"} {
 		from := filepath.Join(m.root, ".local", name)
 		if _, err := os.Stat(from); err != nil {
 			t.Fatalf("%v: run make setup build first, or all tests with make test", err)

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/judge"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -39,10 +40,42 @@ func (l *ledger) saved(key string, value []byte) (revision int64, err error) {
 	if name, ok := strings.CutPrefix(key, "registry:model:"); ok {
 		return l.document(name, value)
 	}
+	if name, ok := strings.CutPrefix(key, "registry:evidence:"); ok {
+		return 0, l.evidence(name, value)
+	}
 	if key == catalog.IndexKey {
 		return l.announced(value)
 	}
 	return 0, nil
+}
+
+// evidence checks that the replicas together saw no more than was asked.
+func (l *ledger) evidence(name string, value []byte) error {
+	var seen struct {
+		Rollout  string
+		Replicas map[string]judge.Part
+	}
+	if err := json.Unmarshal(value, &seen); err != nil {
+		return err
+	}
+	m := l.models[name]
+	if m == nil || m.doc.Rollout == nil || m.doc.Rollout.ID != seen.Rollout {
+		return nil // of a rollout that ended meanwhile
+	}
+	var candidate, baseline, compared uint64
+	for _, part := range seen.Replicas {
+		candidate += part.Candidate.Requests()
+		baseline += part.Baseline.Requests()
+		compared += part.Candidate.Compared
+	}
+	r := m.doc.Rollout
+	if most := l.w.asked(name, r.Candidate); candidate > most || compared > candidate {
+		return fmt.Errorf("it has %d requests and %d comparisons of version %d, which was asked %d times", candidate, compared, r.Candidate, most)
+	}
+	if most := l.w.asked(name, r.Baseline); baseline > most {
+		return fmt.Errorf("it has %d requests of version %d, which was asked %d times", baseline, r.Baseline, most)
+	}
+	return nil
 }
 
 // announced checks that the index is behind the documents, if anything, and never goes back.

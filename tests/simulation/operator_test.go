@@ -205,7 +205,7 @@ func (o *operator) register(model string, before *catalog.Model) *change {
 		version = slices.Max(slices.Collect(maps.Keys(before.Versions))) + 1
 	}
 	location := catalog.InStore
-	if version == 1 && o.w.plan.folder {
+	if version == 1 && o.w.plan.folder && !o.w.plan.aged {
 		location = catalog.InModelsFolder
 	}
 	v := described(version, digestOf(model, version), location)

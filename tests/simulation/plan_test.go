@@ -32,6 +32,8 @@ type plan struct {
 	// away are the times when the state store does not answer, and ends those of processes.
 	away []outage
 	ends []ending
+	// aged worlds begin with a model whose history is about to be archived.
+	aged bool
 	// patient worlds are watched for all of the quiet time.
 	patient bool
 }
@@ -78,6 +80,7 @@ func (w *world) draw() plan {
 	p.fault = pick(c, 0, 0.01, 0.05, 0.2)
 	p.slow = pick(c, 0, 0, 0.01, 0.03)
 	p.plain = c.yes(0.3)
+	p.aged = c.yes(0.05)
 	p.load = pick(c, span{20 * time.Millisecond, 300 * time.Millisecond}, span{100 * time.Millisecond, 3 * time.Second}, span{100 * time.Millisecond, 20 * time.Second})
 	p.die = c.yes(0.5)
 	p.snapshots = c.yes(0.2)
@@ -141,7 +144,7 @@ func (w *world) nature(model string, version int64) nature {
 	if w.plan.calm {
 		return pick(c, diverging, failing, slow)
 	}
-	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, flaky)
+	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, partial, partial, flaky, flaky)
 }
 
 // loads says whether a version can be loaded on a replica at all.

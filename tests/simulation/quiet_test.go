@@ -228,6 +228,7 @@ func (w *world) watch(c *change) {
 		if doc := w.ledger.newest(c.model); doc.Revision != revision || w.ctx.Err() != nil {
 			return // a later change is watched for itself
 		}
+		w.note("world", "watched", c.model, revision, "")
 		w.mu.Lock()
 		running := slices.Clone(w.running)
 		w.mu.Unlock()
@@ -266,7 +267,7 @@ func (w *world) folds(name string) error {
 	if len(seen) == 0 {
 		return nil
 	}
-	book := w.reader()
+	book := w.direct()
 	entries, err := book.History(context.Background(), name, 0)
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func newRuntime(w *world, p *process) *runtime {
 
 // inFolder gives the digest of a model's first version, if it came with a replica.
 func (w *world) inFolder(replica int, model string) (digest string, ok bool) {
-	if !w.plan.folder {
+	if !w.plan.folder || w.plan.aged {
 		return "", false
 	}
 	if w.plan.odd && replica == w.plan.replicas-1 {
@@ -334,7 +334,8 @@ func (r *runtime) Settle(name string, keep []int64) {
 	}
 	for _, version := range slices.Sorted(maps.Keys(m.loaded)) {
 		v := m.loaded[version]
-		if !slices.Contains(keep, version) && !(v.wanted && time.Since(v.used) < linger) {
+		_, registered := m.versions[version]
+		if registered && !slices.Contains(keep, version) && !(v.wanted && time.Since(v.used) < linger) {
 			m.unload(r, version)
 		}
 	}

@@ -25,6 +25,12 @@ func count() int {
 func TestSeeds(t *testing.T) {
 	t.Parallel()
 	var failures atomic.Int32
+	var happened tally
+	t.Cleanup(func() {
+		if count() >= 1000 && failures.Load() == 0 {
+			happened.check(t)
+		}
+	})
 	for i := range count() {
 		seed := *first + uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -32,7 +38,9 @@ func TestSeeds(t *testing.T) {
 			if failures.Load() >= enough {
 				t.Skip("enough seeds failed")
 			}
-			if w := simulate(t, seed); w.failure != "" {
+			w := simulate(t, seed)
+			happened.add(w)
+			if w.failure != "" {
 				failures.Add(1)
 				t.Errorf("seed %d: %s\nrun it again: go test ./tests/simulation -run TestSeeds -seeds 1 -first %d", seed, w.failure, seed)
 			}

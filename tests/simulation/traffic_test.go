@@ -67,6 +67,7 @@ func (r *runtime) ask(c chance, model string) int64 {
 	case slow:
 		took *= 3
 	}
+	r.w.count(model, version)
 	v.recorder.Request(1, scoring.Timing{}, took, err)
 	if with := m.route; m.managed && with.Compare != nil && with.Compare.Candidate == version && compare < with.Compare.Share {
 		disagree := r.w.nature(model, version) == diverging || r.w.nature(model, with.Compare.Baseline) == diverging

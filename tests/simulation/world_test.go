@@ -32,6 +32,7 @@ type world struct {
 	running []*process // by replica; nil for one that is down
 	lost    int        // replicas that are down for good
 	changes []*change
+	answers map[string]uint64 // by model and version
 }
 
 // simulate runs a seed to its end.
@@ -43,6 +44,7 @@ func simulate(t *testing.T, seed uint64) *world {
 		w.ctx, w.stop = context.WithCancel(context.Background())
 		defer w.stop()
 		w.plan = w.draw()
+		w.answers = map[string]uint64{}
 		w.running = make([]*process, w.plan.replicas)
 		w.ledger = &ledger{w: w, models: map[string]*told{}}
 		w.store = &store{w: w, records: map[string]record{}}
@@ -53,6 +55,9 @@ func simulate(t *testing.T, seed uint64) *world {
 
 // live is what happens in the world.
 func (w *world) live() {
+	if w.plan.aged {
+		w.age(modelName(0))
+	}
 	var actors sync.WaitGroup
 	begin := w.chance("begin")
 	for i := range w.plan.replicas {
@@ -109,6 +114,19 @@ func (w *world) fail(format string, args ...any) {
 	w.stop()
 }
 
+// count counts a request that a version answered, and asked says how many there were.
+func (w *world) count(model string, version int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[fmt.Sprint(model, version)]++
+}
+
+func (w *world) asked(model string, version int64) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answers[fmt.Sprint(model, version)]
+}
+
 // alive is one of the processes that run; nil if none does.
 func (w *world) alive(c chance) *process {
 	w.mu.Lock()
@@ -121,14 +139,30 @@ func (w *world) alive(c chance) *process {
 	return all[n%len(all)]
 }
 
-// reader reads documents as they are, in no time.
-type reader struct{ store *store }
+// direct is a way to the store that takes no time, and never fails.
+type direct struct{ store *store }
 
-func (r reader) Get(_ context.Context, key string) ([]byte, string, error) {
-	found := r.store.read(key)
+func (d direct) Get(_ context.Context, key string) ([]byte, string, error) {
+	found := d.store.read(key)
 	return found.value, found.etag, nil
 }
 
-func (r reader) Save(context.Context, string, []byte, string) error { return errRefused }
+func (d direct) Save(_ context.Context, key string, value []byte, etag string) error {
+	return d.store.write("world", key, value, etag)
+}
 
-func (w *world) reader() *catalog.Book { return &catalog.Book{Store: reader{w.store}} }
+func (w *world) direct() *catalog.Book { return &catalog.Book{Store: direct{w.store}} }
+
+// age gives a model a long history.
+func (w *world) age(model string) {
+	v := described(1, digestOf(model, 1), catalog.InStore)
+	changes := []catalog.Change{
+		{Action: catalog.ActionRegister, Apply: func(m *catalog.Model) error { return m.Register(v, nil) }},
+		{Action: catalog.ActionPin, Apply: func(m *catalog.Model) error { return m.SetPinned(!m.Pinned) }},
+	}
+	for i := range w.chance("age").from(55, 62) {
+		if _, err := w.direct().Commit(w.ctx, model, changes[min(i, 1)]); err != nil {
+			w.fail("age model %s: %s", model, err)
+		}
+	}
+}

@@ -191,8 +191,7 @@ func (t *target) ended(ctx context.Context, err error) error {
 
 // givenUp is the error after the last try.
 func (t *target) givenUp(err error) error {
-	var known *scoring.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*scoring.Error](err); ok {
 		return err
 	}
 	return scoring.Errorf(scoring.Unavailable, "file %q: the download broke off at byte %d of %d, %d times in a row", t.name, t.size, t.want.Size, tries).WithCause(err)
@@ -200,8 +199,8 @@ func (t *target) givenUp(err error) error {
 
 // mayHelp says whether another try can succeed where this one failed.
 func mayHelp(err error) bool {
-	var known *scoring.Error
-	if !errors.As(err, &known) {
+	known, ok := errors.AsType[*scoring.Error](err)
+	if !ok {
 		return true // the connection's
 	}
 	return known.Code == scoring.Unavailable || known.Code == scoring.Overloaded || known.Code == scoring.Internal

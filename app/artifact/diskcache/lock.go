@@ -53,10 +53,11 @@ func (c *Cache) tryLock(key string, m mode) (*lock, error) {
 			}
 			return nil, &os.PathError{Op: "flock", Path: name, Err: err}
 		}
-		if l := (&lock{root: c.root, name: name, f: f}); l.isValid() {
+		l := &lock{root: c.root, name: name, f: f}
+		if l.isValid() {
 			return l, nil
 		}
-		_ = f.Close() // the file was removed in between: its lock is worth nothing
+		l.unlock() // the file was removed in between: its lock is worth nothing
 	}
 }
 
@@ -89,10 +90,11 @@ func (c *Cache) wait(ctx context.Context, key string, m mode, enough func() bool
 	}
 }
 
-// unlock gives the lock back.
+// unlock gives the lock back. To close the file is not enough: where the process is just
+// starting another program, that has the file open too, for a moment.
 func (l *lock) unlock() {
 	if l != nil {
-		_ = l.f.Close() // which ends it; there is nothing to lose
+		_ = errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close()) // there is nothing to lose
 	}
 }
 

@@ -20,7 +20,9 @@ type door struct {
 
 // servedModel is what the bench reads of a model's answer.
 type servedModel struct {
-	Labels  map[string]int64 `json:"labels"`
+	// Versions that are registered.
+	Versions map[int64]struct{} `json:"versions"`
+	// Serving is what the replica does that was asked.
 	Serving struct {
 		Labels   map[string]int64 `json:"labels"`
 		Versions []servedVersion  `json:"versions"`

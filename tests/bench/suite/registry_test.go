@@ -113,7 +113,7 @@ func registryOf(t *testing.T, asked *[]string) door {
 		case r.Method == http.MethodPut:
 			_, _ = w.Write([]byte(`{}`))
 		default:
-			_, _ = w.Write([]byte(`{"labels":{"live":2},"serving":{"labels":{"live":2},"versions":[
+			_, _ = w.Write([]byte(`{"labels":{"live":2},"versions":{"1":{"digest":"a"},"2":{}},"serving":{"labels":{"live":2},"versions":[
 				{"version":1,"state":"cold"},{"version":2,"state":"available","memory_bytes":7,"loaded_at":"2026-01-02T03:04:05Z"}]}}`))
 		}
 	}))
@@ -129,7 +129,7 @@ func TestDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := m.version(2); v.State != "available" || v.MemoryBytes != 7 || v.LoadedAt.Year() != 2026 || m.version(1).State != "cold" || m.version(3).State != "" || m.Serving.Labels["live"] != 2 {
+	if v := m.version(2); v.State != "available" || v.MemoryBytes != 7 || v.LoadedAt.Year() != 2026 || m.version(1).State != "cold" || m.version(3).State != "" || m.Serving.Labels["live"] != 2 || len(m.Versions) != 2 {
 		t.Errorf("read %+v", m)
 	}
 	if err := d.label(t.Context(), "m", "live", 2); err != nil {

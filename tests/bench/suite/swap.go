@@ -136,8 +136,8 @@ func (s *swapper) begin(ctx context.Context) error {
 	// A replica registers the versions of its folder one by one after it is ready.
 	registered := func(ctx context.Context) error {
 		m, err := s.door.model(ctx, testmodel.Image)
-		if err == nil && len(m.Serving.Versions) < swapVersions {
-			err = fmt.Errorf("%d of %d versions are there", len(m.Serving.Versions), swapVersions)
+		if err == nil && len(m.Versions) < swapVersions {
+			err = fmt.Errorf("%d of %d are", len(m.Versions), swapVersions)
 		}
 		if err == nil {
 			err = s.door.label(ctx, testmodel.Image, "live", 1)

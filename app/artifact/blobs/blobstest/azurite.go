@@ -105,7 +105,7 @@ func start(program string) (*Azurite, error) {
 		return nil, err
 	}
 	// The libraries of Azure may speak a newer version of the protocol than it knows.
-	cmd := exec.Command("sh", //nolint:gosec // a program that whoever runs the tests names
+	cmd := exec.Command("sh", //nolint:gosec,noctx // a program that whoever runs the tests names; it outlives the test that starts it
 		"-c", watch, "sh", program, "--blobHost", "127.0.0.1", "--blobPort", "0",
 		"--location", folder, "--silent", "--skipApiVersionCheck", "--disableTelemetry")
 	a := &Azurite{cmd: cmd, folder: folder}
