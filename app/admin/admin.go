@@ -86,6 +86,8 @@ type Admin struct {
 	Hasher Hasher
 	// Log hears of every comparison.
 	Log zerolog.Logger
+	// Stopping ends changes that are not written yet, when it ends; nil for none.
+	Stopping context.Context //nolint:containedctx // it is the server's, not a call's
 	// Now gives the time; nil is time.Now.
 	Now func() time.Time
 

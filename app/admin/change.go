@@ -76,7 +76,7 @@ func (a *Admin) begin(ctx context.Context, name string, ask *Ask) (begunCtx cont
 	if err != nil {
 		return nil, nil, err
 	}
-	begunCtx, cancel := begun(ctx)
+	begunCtx, cancel := a.begun(ctx)
 	return begunCtx, func() { cancel(); leave() }, nil
 }
 

@@ -80,7 +80,7 @@ func (a *Admin) RollBack(ctx context.Context, name string, ask Ask) (*Document, 
 	if err := a.check(name, &ask); err != nil {
 		return nil, err
 	}
-	ctx, cancel := begun(ctx)
+	ctx, cancel := a.begun(ctx)
 	defer cancel()
 	before, err := a.existing(ctx, name)
 	if err != nil {

@@ -95,11 +95,17 @@ func notBegun(cause error) error {
 const longestChange = 15 * time.Minute
 
 // begun gives the context of a change that has begun. It goes on when its caller leaves,
-// because a change is to be made or refused for a reason; the caller's deadline still holds.
-func begun(ctx context.Context) (context.Context, context.CancelFunc) {
+// because a change is to be made or refused for a reason; the caller's deadline still holds,
+// and a stop of the server ends what is not written yet.
+func (a *Admin) begun(ctx context.Context) (context.Context, context.CancelFunc) {
 	end := time.Now().Add(longestChange)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(end) {
 		end = deadline
 	}
-	return context.WithDeadline(context.WithoutCancel(ctx), end)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+	if a.Stopping == nil {
+		return ctx, cancel
+	}
+	unhook := context.AfterFunc(a.Stopping, cancel)
+	return ctx, func() { unhook(); cancel() }
 }

@@ -92,7 +92,7 @@ func (b *Book) read(ctx context.Context, name string) (page, error) {
 		return page{}, err
 	}
 	if doc.Name != name {
-		return page{}, scoring.Errorf(scoring.Internal, "the document %q in the registry is of model %q: restore it from a backup of the state store", ModelKey(name), doc.Name)
+		return page{}, scoring.Errorf(scoring.Internal, "the document %q in the registry is of model %q: restore it from a backup of the state store", ModelKey(name), doc.Name).WithCause(ErrUnreadable)
 	}
 	return page{doc: doc, etag: etag, bytes: len(value)}, nil
 }

@@ -106,6 +106,10 @@ func (w *writer) try(ctx context.Context) (*Model, error) {
 		return nil, &ConflictError{Yours: seen, Current: p.doc}
 	}
 	next, err := w.next(p.doc)
+	if err == nil && next == nil && p.bytes > 0 {
+		// Nothing to change: perhaps somebody made this change, and died before it was announced.
+		w.announce(ctx, p.doc)
+	}
 	if err != nil || next == nil {
 		return p.doc, err
 	}

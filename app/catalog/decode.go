@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -56,7 +57,7 @@ func decode(what string, data []byte, into any, schema *int) error {
 	}
 	switch {
 	case header.Schema > Schema:
-		return scoring.Errorf(scoring.Unavailable, "%s in the registry has schema %d, which a newer Onda wrote: this one reads schema %d, update it", what, header.Schema, Schema)
+		return scoring.Errorf(scoring.Unavailable, "%s in the registry has schema %d, which a newer Onda wrote: this one reads schema %d, update it", what, header.Schema, Schema).WithCause(ErrUnreadable)
 	case header.Schema < Schema:
 		return damaged(what, fmt.Errorf("its schema is %d, want %d", header.Schema, Schema))
 	}
@@ -66,8 +67,12 @@ func decode(what string, data []byte, into any, schema *int) error {
 // damaged is the error of a document that no Onda wrote. The cause speaks of the registry's
 // own words only, and helps whoever has to mend it.
 func damaged(what string, cause error) *scoring.Error {
-	return scoring.Errorf(scoring.Internal, "%s in the registry is damaged, restore it from a backup of the state store: %v", what, cause)
+	return scoring.Errorf(scoring.Internal, "%s in the registry is damaged, restore it from a backup of the state store: %v", what, cause).WithCause(ErrUnreadable)
 }
+
+// ErrUnreadable is what is wrong with a document that is there and cannot be read: it is
+// damaged, or a newer Onda wrote it. To read it again is of no use.
+var ErrUnreadable = errors.New("the document cannot be read")
 
 // normalise puts maps and lists where there are none.
 func (m *Model) normalise() {

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"os"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/kelseyhightower/envconfig"
 )
@@ -39,4 +42,16 @@ func clientVariables() []string {
 		names[i] = variable(t.Field(i))
 	}
 	return names
+}
+
+// PlainEnvironment is the environment of this process without what could be a secret: it is
+// for a process that runs what others wrote.
+func PlainEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool {
+		name, _, _ := strings.Cut(strings.ToUpper(pair), "=")
+		cloud := strings.HasPrefix(name, "AZURE_") || strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "GOOGLE_")
+		return cloud || slices.ContainsFunc([]string{"TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL"}, func(word string) bool {
+			return strings.Contains(name, word)
+		})
+	})
 }

@@ -51,3 +51,19 @@ func TestClientVariablesAreKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestThePlainEnvironmentHasNoSecrets(t *testing.T) {
+	for _, name := range []string{"ONDA_REGISTRY_TOKEN", "DAPR_API_TOKEN", "AZURE_CLIENT_ID", "AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS", "DB_PASSWORD", "client_secret"} {
+		t.Setenv(name, "hidden")
+	}
+	t.Setenv("ONDA_LOG_LEVEL", "debug")
+	plain := config.PlainEnvironment()
+	if !slices.Contains(plain, "ONDA_LOG_LEVEL=debug") {
+		t.Error("a setting is missing")
+	}
+	for _, pair := range plain {
+		if strings.HasSuffix(pair, "=hidden") {
+			t.Errorf("%s is there", pair)
+		}
+	}
+}

@@ -391,7 +391,7 @@ func TestMirrorsStayLoaded(t *testing.T) {
 	m := mirroring(t, version(1, plus(1)), mirror)
 	askTensor(t, m)
 	<-reached
-	freed := models.Replace("m", nil)
+	freed, _ := models.Replace("m", nil)
 	select {
 	case <-freed:
 		t.Error("the version was freed while it was asked")

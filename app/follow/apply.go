@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,12 +15,15 @@ import (
 
 // Follow takes a document over, if it is newer than the one that is followed. It returns at
 // once; what the document needs is loaded meanwhile.
-func (f *Follower) Follow(doc *catalog.Model) {
+func (f *Follower) Follow(doc *catalog.Model) { f.follow(doc, false) }
+
+// follow is Follow, and follows an older document too if back is set.
+func (f *Follower) follow(doc *catalog.Model, back bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := f.models[doc.Name]
 	switch {
-	case f.closed || m != nil && m.doc.Revision >= doc.Revision:
+	case f.closed || m != nil && m.doc.Revision >= doc.Revision && !back:
 		return
 	case m == nil:
 		m = &followed{newer: func() {}}
@@ -27,7 +31,7 @@ func (f *Follower) Follow(doc *catalog.Model) {
 	}
 	m.newer()
 	ctx, cancel := context.WithCancel(context.Background())
-	m.doc, m.newer, m.failed, f.unwritten = doc, cancel, 0, true
+	m.doc, m.newer, m.failed, m.failing, m.older, f.unwritten = doc, cancel, 0, time.Time{}, 0, true
 	m.other = f.config.Runtime.Take(doc)
 	f.work.Go(func() { f.applyAll(ctx, m, doc) })
 }
@@ -74,6 +78,9 @@ func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (
 		if ctx.Err() != nil {
 			return "" // a newer document decides; this one says nothing about its versions any more
 		}
+		if err == nil && !f.config.Runtime.Has(doc.Name, version) {
+			err = errGone
+		}
 		if err != nil {
 			reasons = append(reasons, fmt.Sprintf("version %d: %s", version, err))
 			f.candidateFailed(ctx, m, doc, version, err)
@@ -85,6 +92,9 @@ func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (
 	f.applied(ctx, m, doc, missing)
 	return missing
 }
+
+// errGone is of a version that was ready, and was not any more when it was looked at.
+var errGone = errors.New("it was loaded, and is gone again")
 
 // byUrgency lists the versions of a route in the order in which they are loaded: what callers
 // wait for most comes first, and a shadow, which nobody waits for, last.
@@ -155,7 +165,7 @@ func (f *Follower) applied(ctx context.Context, m *followed, doc *catalog.Model,
 	if ctx.Err() != nil || m.doc != doc {
 		return
 	}
-	m.reason = missing
+	m.reason, m.tried = missing, true
 	if missing == "" {
 		m.applied = doc.Revision
 		if len(m.other) > 0 {

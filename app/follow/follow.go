@@ -35,6 +35,9 @@ type Runtime interface {
 	Ensure(ctx context.Context, name string, version int64) error
 	// Settle lets go of versions that are not in keep.
 	Settle(name string, keep []int64)
+	// Withhold says that there is a document of a model that cannot be read: until it can, no
+	// label of the model names a version, but for those that it named before.
+	Withhold(name string)
 	// Documented says that every document was taken once.
 	Documented()
 	// Recorder counts for a version; nil for one that is not loaded.
@@ -72,8 +75,9 @@ type Follower struct {
 	store  StoreState
 	// index is the revision of the index that was read last.
 	index int64
-	// documented says that every document was read once.
-	documented bool
+	// documented says that every document was read once, remembered that a snapshot of an
+	// earlier run was.
+	documented, remembered bool
 	// sweep is the model that is looked at next although the index did not change.
 	sweep string
 	// unwritten says that the snapshot is behind, and unwritable that it could not be written
@@ -108,6 +112,12 @@ type followed struct {
 	newer context.CancelFunc
 	// other are the versions that are served from other files than the document's.
 	other []int64
+	// tried says that all that the first document needs was tried once.
+	tried bool
+	// older counts how often in a row the store had an older document than this one.
+	older int
+	// failing is when the first of the failed tries was; the zero time while there is none.
+	failing time.Time
 	// failed counts the tries of the rollout's candidate that failed in a row.
 	failed int
 }
@@ -173,6 +183,19 @@ func (f *Follower) untilNext() time.Duration {
 // firstLooks is the time between two looks at documents that were never read: a replica
 // that starts waits for them.
 const firstLooks = 50 * time.Millisecond
+
+// Settled says whether what the documents need was tried once: those that the state store
+// has or, while it does not answer, those that this replica remembers.
+func (f *Follower) Settled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.models {
+		if !m.tried {
+			return false
+		}
+	}
+	return f.documented || f.remembered
+}
 
 // Documented says whether every document was read once.
 func (f *Follower) Documented() bool {

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -21,15 +22,22 @@ func (f *Follower) poll(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	unread := map[string]string{}
+	unread, whole := map[string]string{}, true
 	for _, name := range f.changed(index) {
-		if err := f.read(ctx, name); err != nil {
-			unread[name] = err.Error()
+		err := f.read(ctx, name)
+		if err == nil {
+			continue
+		}
+		unread[name] = err.Error()
+		if errors.Is(err, catalog.ErrUnreadable) {
+			f.config.Runtime.Withhold(name) // and the others need not wait for it
+		} else {
+			whole = false
 		}
 	}
 	f.noteUnread(unread)
 	f.sweepSome(ctx, index)
-	if len(unread) > 0 {
+	if !whole {
 		return
 	}
 	f.mu.Lock()
@@ -61,8 +69,38 @@ func (f *Follower) read(ctx context.Context, name string) error {
 	if err != nil || doc == nil {
 		return err
 	}
+	if f.restored(doc) {
+		f.config.Log.Warn().Str("model", name).Int64("revision", doc.Revision).Msg("the state store went back to an older document, as from a backup: following it")
+		f.follow(doc, true)
+		return nil
+	}
 	f.Follow(doc)
 	return nil
+}
+
+// restored says that the store has another past than this replica knows: an older document,
+// or another one of the same revision. Once may be an answer that was overtaken by a change;
+// twice in a row is not.
+func (f *Follower) restored(doc *catalog.Model) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.models[doc.Name]
+	if m == nil || doc.Revision > m.doc.Revision || doc.Revision == m.doc.Revision && last(doc) == last(m.doc) {
+		if m != nil {
+			m.older = 0
+		}
+		return false
+	}
+	m.older++
+	return m.older > 1
+}
+
+// last is the ID of the newest entry of a document's history.
+func last(doc *catalog.Model) string {
+	if n := len(doc.History); n > 0 {
+		return doc.History[n-1].ID
+	}
+	return ""
 }
 
 // noteUnread keeps what was wrong with documents that are news, and says so once.

@@ -78,6 +78,10 @@ func (f *Follower) decide(ctx context.Context, doc *catalog.Model, action, reaso
 // rolled back: nobody will ever see how it answers.
 const maxFailures = 3
 
+// patience is how long a candidate may be out of reach for a replica, because a store is away
+// or does not have it yet, before that counts like a candidate that cannot be loaded.
+const patience = 2 * time.Minute
+
 // candidateFailed counts a failed try, and rolls back when there were too many.
 func (f *Follower) candidateFailed(ctx context.Context, m *followed, doc *catalog.Model, version int64, cause error) {
 	r := doc.Running()
@@ -86,10 +90,13 @@ func (f *Follower) candidateFailed(ctx context.Context, m *followed, doc *catalo
 	}
 	f.mu.Lock()
 	current := m.doc == doc
+	if current && m.failing.IsZero() {
+		m.failing = time.Now()
+	}
 	if current {
 		m.failed++
 	}
-	over := current && m.failed >= maxFailures
+	over := current && m.failed >= maxFailures && (scoring.CodeOf(cause) != scoring.Unavailable || time.Since(m.failing) >= patience)
 	f.mu.Unlock()
 	if !over {
 		return

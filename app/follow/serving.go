@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/onda-serving/onda/app/catalog"
@@ -24,7 +25,22 @@ func (s Serving) Has(name string, version int64) bool {
 	if err != nil || status.Retired {
 		return false
 	}
-	return status.State == registry.Available || status.State == registry.Cold && s.Budget() > 0 && s.Proven(name, version)
+	return status.State == registry.Available || status.State == registry.Cold && s.Budget() > 0 && s.canWake(name, version)
+}
+
+// freshProof is how old a proof may be of a version that nobody was sent to yet: its files may
+// be gone since.
+const freshProof = time.Minute
+
+// canWake says whether a version that is not in memory can be brought there when somebody
+// asks for it.
+func (s Serving) canWake(name string, version int64) bool {
+	proven := s.Proven(name, version)
+	if proven.IsZero() {
+		return false
+	}
+	route, ok := s.Route(name)
+	return ok && slices.Contains(route.Versions(), version) || time.Since(proven) < freshProof
 }
 
 // Ensure implements [Runtime]: with a budget of memory a version need not be loaded, but
@@ -32,7 +48,7 @@ func (s Serving) Has(name string, version int64) bool {
 func (s Serving) Ensure(ctx context.Context, name string, version int64) error {
 	if s.Budget() > 0 {
 		if m, err := s.Model(name); err == nil && !m.Pinned {
-			return s.Prove(ctx, name, version)
+			return s.Prove(ctx, name, version, nil)
 		}
 	}
 	return s.Bring(ctx, name, version, nil)

@@ -36,14 +36,19 @@ func (f *Follower) ReadSnapshot() error {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return fmt.Errorf("read the registry's snapshot %s: %w", f.config.Snapshot, err)
 	}
+	var errs []error
 	for _, text := range s.Documents {
 		doc, err := catalog.Decode(text)
 		if err != nil {
-			return fmt.Errorf("read the registry's snapshot %s: %w", f.config.Snapshot, err)
+			errs = append(errs, fmt.Errorf("read the registry's snapshot %s: %w", f.config.Snapshot, err))
+			continue
 		}
 		f.Follow(doc)
 	}
-	return nil
+	f.mu.Lock()
+	f.remembered = len(s.Documents) > len(errs)
+	f.mu.Unlock()
+	return errors.Join(errs...)
 }
 
 // writeSnapshot keeps the documents, if one changed since the last time, or if that could not
@@ -64,21 +69,32 @@ func (f *Follower) writeSnapshot() {
 }
 
 func (f *Follower) snapshot() ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.config.Snapshot == "" || !f.unwritten {
-		return nil, nil
-	}
-	f.unwritten = false
 	var s snapshot
-	for _, name := range slices.Sorted(maps.Keys(f.models)) {
-		text, err := json.Marshal(f.models[name].doc)
+	for _, doc := range f.changedDocuments() {
+		text, err := json.Marshal(doc)
 		if err != nil {
 			return nil, err
 		}
 		s.Documents = append(s.Documents, text)
 	}
+	if s.Documents == nil {
+		return nil, nil
+	}
 	return json.Marshal(s)
+}
+
+// changedDocuments lists all documents if one of them is not in the snapshot.
+func (f *Follower) changedDocuments() (docs []*catalog.Model) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.config.Snapshot == "" || !f.unwritten {
+		return nil
+	}
+	f.unwritten = false
+	for _, name := range slices.Sorted(maps.Keys(f.models)) {
+		docs = append(docs, f.models[name].doc)
+	}
+	return docs
 }
 
 func replaceFile(name string, data []byte) error {

@@ -40,6 +40,8 @@ const (
 	changeTimeout = 15 * time.Minute
 	// checkTimeout bounds the trial of a version in a process of its own.
 	checkTimeout = 5 * time.Minute
+	// checkMemory is what such a process takes for itself, generously, in bytes.
+	checkMemory = 256 << 20
 )
 
 // following is what keeps this replica in line with the registry.
@@ -74,16 +76,16 @@ func (a *App) follow() (err error) {
 	f.keeper = registry.NewKeeper(keeper)
 	a.registry.SetWaker(f.keeper)
 	a.metrics.Memory(f.keeper.Used, f.keeper.Budget)
-	f.admin = &admin.Admin{Log: a.log}
+	f.admin = &admin.Admin{Log: a.log, Stopping: a.stopping}
 	if a.sidecar == nil || a.config.StateStore == "" {
 		return nil
 	}
-	a.registry.AwaitDocuments()
 	book := &catalog.Book{Store: a.sidecar, Log: a.log}
 	serving := follow.Serving{Registry: a.registry, Keeper: f.keeper}
 	f.follower = follow.New(follow.Config{
 		Book: book, Runtime: serving, Replica: a.replicaName(), Instance: a.replicaName() + "/" + uuid.NewString()[:8], Every: a.config.RegistryPoll, Snapshot: f.supply.Snapshot(), Log: a.log,
 	})
+	a.registry.AwaitDocuments(func() bool { return f.follower.Settled() || a.goAlone.Load() })
 	f.replica = replica.Replica{Name: a.replicaName(), Serves: serving, Follower: f.follower, Supply: f.supply, Engine: a.engine}
 	f.admin.Book, f.admin.Replica, f.admin.Hasher = book, f.replica, f.supply
 	if store := f.supply.Store(); store != nil {
@@ -98,7 +100,11 @@ func (a *App) child() *verify.Child {
 	if len(a.check) == 0 {
 		return nil
 	}
-	return &verify.Child{Command: a.check, Timeout: checkTimeout, MaxMemory: int64(a.config.MemoryBudget), Log: a.log}
+	child := &verify.Child{Command: a.check, Env: config.PlainEnvironment(), Timeout: checkTimeout, Log: a.log}
+	if a.config.MemoryBudget > 0 {
+		child.MaxMemory = int64(a.config.MemoryBudget) + checkMemory
+	}
+	return child
 }
 
 // replicaName names this process among those that share a registry.
@@ -149,9 +155,15 @@ func (a *App) followUntil(ctx context.Context) {
 			if !f.Documented() {
 				a.log.Error().Dur("after_ms", wait).Msg("the registry could not be read: from now on the newest versions of the models folder answer, which may be others than the live ones (ONDA_REGISTRY_WAIT)")
 				a.registry.Documented()
+				a.goAlone.Store(true)
 			}
 		})
 		defer timer.Stop()
+	}
+	select {
+	case <-a.scanned:
+	case <-ctx.Done():
+		return
 	}
 	a.awaitSidecar(ctx)
 	f.Run(ctx)

@@ -61,8 +61,14 @@ type App struct {
 	following following
 	draining  atomic.Bool // health says no
 	closing   atomic.Bool // the listener is closed, connections end with their next answer
+	goAlone   atomic.Bool // the registry could not be read, and need not be
+	// stopping ends, by stopChanges, when changes that are not written yet are to end.
+	stopping    context.Context //nolint:containedctx // it is the process's
+	stopChanges context.CancelFunc
 	// lastRequest is when the last request over HTTP began, in nanoseconds of Unix time.
 	lastRequest atomic.Int64
+	// scanned is closed when the models folder was read: what it has need not be fetched.
+	scanned chan struct{}
 	// abandoned says that a model is still being loaded: ONNX Runtime is in use then.
 	abandoned bool
 
@@ -98,6 +104,7 @@ func New(cfg config.Config, version string, log zerolog.Logger, check ...string)
 
 // newApp makes the parts that need nothing of the world.
 func newApp(cfg config.Config, version string, log zerolog.Logger) *App {
+	stopping, stopChanges := context.WithCancel(context.Background())
 	return &App{
 		config:   cfg,
 		version:  version,
@@ -108,6 +115,8 @@ func newApp(cfg config.Config, version string, log zerolog.Logger) *App {
 		buffers:  pool.New(idleBuffers),
 		queued:   admit.NewBytes(int64(cfg.MaxQueueBytes)),
 		registry: registry.New(),
+		scanned:  make(chan struct{}),
+		stopping: stopping, stopChanges: stopChanges,
 	}
 }
 
@@ -204,13 +213,19 @@ func (a *App) eachQueue(yield func(name string, version int64, stats batch.Stats
 
 // start loads the models.
 func (a *App) start(ctx context.Context) error {
-	begin := time.Now()
+	begin, loader := time.Now(), a.loader()
+	loader.Bring = a.following.keeper.Bring
+	refs, err := loader.Scan(a.registry, a.config.ModelsDir)
+	if err != nil {
+		return err
+	}
+	close(a.scanned)
 	if f := a.following.follower; f != nil {
 		if err := f.ReadSnapshot(); err != nil {
-			a.log.Warn().Err(err).Msg("what the registry was is not known: waiting for the state store")
+			a.log.Warn().Err(err).Msg("not all that the registry was is known: waiting for the state store")
 		}
 	}
-	if err := a.loader().LoadAll(ctx, a.registry, a.config.ModelsDir); err != nil {
+	if err := loader.LoadAll(ctx, a.registry, refs); err != nil {
 		return stopped(ctx, err)
 	}
 	// The files were read into memory, and ONNX Runtime has what it needs of them.
@@ -229,6 +244,7 @@ func (a *App) stop(ctx context.Context, doors *doors, metrics *http.Server) erro
 		errs = append(errs, fmt.Errorf("close the listener: %w", err))
 	}
 	a.closing.Store(true)
+	a.stopChanges()
 	a.waitUntilQuiet()
 	ctx, cancel := context.WithTimeout(ctx, a.config.ShutdownTimeout)
 	defer cancel()
@@ -271,6 +287,7 @@ func (a *App) waitUntilQuiet() {
 
 // free gives back what New took. Sessions are closed by then.
 func (a *App) free() error {
+	a.stopChanges()
 	var errs []error
 	for _, l := range []*listener{a.listener, a.metricsListener} {
 		if l != nil {

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,43 +43,64 @@ func (k *Keeper) need(key versionKey, status Status, ref artifact.Ref) int64 {
 	return size
 }
 
-// reserve makes room for so many bytes, and keeps it until unreserve.
-func (k *Keeper) reserve(ctx context.Context, key versionKey, need int64) error {
-	k.mu.Lock()
-	if k.config.Budget <= 0 {
-		k.reserved += need
-		k.mu.Unlock()
+// reserve makes room for so many bytes, and keeps it until unreserve. Where only loads under
+// way leave no room it waits for them, if patient: who has a reservation already must not.
+func (k *Keeper) reserve(ctx context.Context, key versionKey, need int64, patient bool) error {
+	for {
+		freed, others, err := k.tryReserve(key, need)
+		switch {
+		case err != nil && patient && others != nil:
+			select {
+			case <-others:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case err != nil:
+			return err
+		}
+		for _, f := range freed {
+			select {
+			case <-f:
+			case <-ctx.Done():
+				k.unreserve(need)
+				return ctx.Err()
+			}
+		}
 		return nil
 	}
-	victims, err := k.victims(key, need)
-	if err != nil {
-		k.mu.Unlock()
-		return err
+}
+
+// tryReserve reserves memory if there is room, or can be made: freed are closed when it is.
+// Where it would do if the loads under way were over, others is closed when one is.
+func (k *Keeper) tryReserve(key versionKey, need int64) (freed []<-chan struct{}, others <-chan struct{}, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.config.Budget > 0 {
+		victims, err := k.victims(key, need)
+		if err != nil {
+			if e, ok := errors.AsType[*noRoomError](err); ok && e.kept-k.reserved+need <= e.budget {
+				others = k.changed
+			}
+			return nil, others, err
+		}
+		for _, v := range victims {
+			freed = append(freed, k.chill(v))
+			if k.config.Observer != nil {
+				k.config.Observer.Evicted(v.ref())
+			}
+		}
 	}
 	k.reserved += need
-	freed := make([]<-chan struct{}, 0, len(victims))
-	for _, v := range victims {
-		freed = append(freed, k.chill(v))
-		if k.config.Observer != nil {
-			k.config.Observer.Evicted(v.ref())
-		}
-	}
-	k.mu.Unlock()
-	for _, f := range freed {
-		select {
-		case <-f:
-		case <-ctx.Done():
-			k.unreserve(need)
-			return ctx.Err()
-		}
-	}
-	return nil
+	return freed, nil, nil
 }
 
 func (k *Keeper) unreserve(n int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reserved -= n
+	close(k.changed)
+	k.changed = make(chan struct{})
 }
 
 // victims are the versions to put out of memory for need bytes, the least recently used
@@ -174,10 +196,14 @@ type failure struct {
 func (k *Keeper) note(key versionKey, err error) {
 	if err == nil {
 		delete(k.failures, key)
-		k.proven[key] = true
+		k.proven[key] = time.Now()
 		k.config.Registry.explain(key, "")
 		return
 	}
+	if errors.As(err, new(*noRoomError)) || k.ctx.Err() != nil {
+		return // it is not the version's fault, and may be otherwise in a moment
+	}
+	delete(k.proven, key)
 	pause := min(max(2*k.failures[key].pause, firstPause), lastPause)
 	k.failures[key] = failure{err: err, until: time.Now().Add(pause), pause: pause}
 	k.config.Registry.explain(key, err.Error())

@@ -74,10 +74,32 @@ func (c *Control) Load(ctx context.Context, req scoring.LoadRequest) error {
 	if err != nil {
 		return failedToLoad(req.Name, err)
 	}
+	if len(req.Files) > 0 {
+		loaded = withoutPlace(loaded)
+	}
 	gone := c.identities(req.Name)
-	c.registry.Replace(req.Name, loaded)
+	if _, ok := c.registry.Replace(req.Name, loaded); !ok {
+		return c.overtaken(req.Name)
+	}
 	c.changed(gone)
 	return nil
+}
+
+// withoutPlace says of versions whose files came with a request that they are nowhere.
+func withoutPlace(loaded map[artifact.Ref]*Version) map[artifact.Ref]*Version {
+	all := map[artifact.Ref]*Version{}
+	for ref, v := range loaded {
+		all[artifact.Ref{Name: ref.Name, Version: ref.Version}] = v
+	}
+	return all
+}
+
+// overtaken is the error of a change that came too late.
+func (c *Control) overtaken(name string) error {
+	if err := c.unmanaged(name); err != nil {
+		return err
+	}
+	return scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
 }
 
 // unmanaged refuses models whose document decides which version answers: a change on one
@@ -190,7 +212,10 @@ func (c *Control) Unload(ctx context.Context, name string) error {
 	}
 	defer c.release()
 	gone := c.identities(name)
-	freed := c.registry.Replace(name, nil)
+	freed, ok := c.registry.Replace(name, nil)
+	if !ok {
+		return c.overtaken(name)
+	}
 	c.changed(gone)
 	c.loader.Log.Info().Str("model", name).Msg("model unloaded")
 	if _, err := os.Stat(filepath.Join(c.models, name)); errors.Is(err, fs.ErrNotExist) {

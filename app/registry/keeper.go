@@ -73,12 +73,13 @@ type Keeper struct {
 
 	mu    sync.Mutex
 	loads map[loadKey]*load
-	// reserved is the memory of loads under way.
+	// reserved is the memory of loads under way, and changed is closed when it gets less.
 	reserved int64
+	changed  chan struct{}
 	// measured is what versions took when they were loaded last.
 	measured map[versionKey]int64
-	// proven versions were loaded, or checked, before.
-	proven   map[versionKey]bool
+	// proven is when versions were last loaded, or checked.
+	proven   map[versionKey]time.Time
 	failures map[versionKey]failure
 }
 
@@ -121,13 +122,15 @@ func NewKeeper(config KeeperConfig) *Keeper {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Keeper{
 		config: config, log: config.Loader.Log, turns: make(chan struct{}, max(1, config.AtOnce)), ctx: ctx, stop: stop,
-		loads: map[loadKey]*load{}, measured: map[versionKey]int64{}, proven: map[versionKey]bool{}, failures: map[versionKey]failure{},
+		loads: map[loadKey]*load{}, changed: make(chan struct{}), measured: map[versionKey]int64{}, proven: map[versionKey]time.Time{}, failures: map[versionKey]failure{},
 	}
 }
 
 // Close ends the loads under way and waits for them, or for ctx.
 func (k *Keeper) Close(ctx context.Context) error {
+	k.mu.Lock() // nobody begins a load after this
 	k.stop()
+	k.mu.Unlock()
 	ended := make(chan struct{})
 	go func() { k.work.Wait(); close(ended) }()
 	select {
@@ -172,12 +175,13 @@ func (k *Keeper) Bring(ctx context.Context, name string, version int64, progress
 
 // Prove fetches and checks a version, and leaves it where it is: [Registry.Use] loads it
 // when somebody asks for it. The error is for operators.
-func (k *Keeper) Prove(ctx context.Context, name string, version int64) error {
-	return k.await(ctx, loadKey{versionKey{name, version}, true}, nil)
+func (k *Keeper) Prove(ctx context.Context, name string, version int64, progress Progress) error {
+	return k.await(ctx, loadKey{versionKey{name, version}, true}, progress)
 }
 
-// Proven says whether a version was loaded or checked before.
-func (k *Keeper) Proven(name string, version int64) bool {
+// Proven says when a version was last loaded or checked with success, and did not fail since;
+// the zero time if it never was.
+func (k *Keeper) Proven(name string, version int64) time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.proven[versionKey{name, version}]
@@ -198,7 +202,12 @@ func (k *Keeper) join(key loadKey, progress Progress) *load {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	l, ok := k.loads[key]
-	if !ok {
+	switch {
+	case ok:
+	case k.ctx.Err() != nil:
+		l = &load{done: make(chan struct{}), err: k.ctx.Err()}
+		close(l.done)
+	default:
 		l = &load{done: make(chan struct{})}
 		k.loads[key] = l
 		k.work.Go(func() { k.run(key, l) })
@@ -215,14 +224,7 @@ func (k *Keeper) join(key loadKey, progress Progress) *load {
 func (k *Keeper) run(key loadKey, l *load) {
 	ctx, cancel := context.WithTimeout(k.ctx, longestLoad)
 	defer cancel()
-	l.tell("wait", 0, 0)
-	select {
-	case k.turns <- struct{}{}:
-		l.err = k.bring(ctx, key, l.tell)
-		<-k.turns
-	case <-ctx.Done():
-		l.err = ctx.Err()
-	}
+	l.err = k.bring(ctx, key, l.tell)
 	k.mu.Lock()
 	delete(k.loads, key)
 	k.note(key.versionKey, l.err)
@@ -237,7 +239,7 @@ func (k *Keeper) bring(ctx context.Context, key loadKey, progress Progress) erro
 		return err
 	}
 	switch {
-	case status.State == Available:
+	case status.State == Available && !key.proof:
 		return nil
 	case status.Retired:
 		return fmt.Errorf("%s is retired", key)
@@ -260,10 +262,12 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 		return err
 	}
 	defer release()
-	governed := k.governed(key, status)
-	if governed && k.config.Checker != nil {
-		progress("check", 0, 0)
-		if err := k.config.Checker.Check(ctx, ref, *status.Registered); err != nil {
+	if (k.governed(key, status) || lk.proof && status.Registered != nil) && k.config.Checker != nil {
+		err := k.inTurn(ctx, progress, func() error {
+			progress("check", 0, 0)
+			return k.config.Checker.Check(ctx, ref, *status.Registered)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -271,12 +275,16 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 		return nil
 	}
 	need := k.need(key, status, ref)
-	if err := k.reserve(ctx, key, need); err != nil {
+	if err := k.reserve(ctx, key, need, true); err != nil {
 		return err
 	}
-	progress("load", 0, need)
-	v, err := k.config.Loader.Load(ctx, ref, nil)
-	if err == nil && governed && v.ID.Digest != status.Registered.Digest {
+	var v *Version
+	err = k.inTurn(ctx, progress, func() (err error) {
+		progress("load", 0, need)
+		v, err = k.config.Loader.Load(ctx, ref, nil)
+		return err
+	})
+	if err == nil && k.governed(key, status) && v.ID.Digest != status.Registered.Digest {
 		err = errors.Join(fmt.Errorf("the files of %s have the digest %s, the registry says %s: versions do not change, register changed files under a new number", key, v.ID.Digest, status.Registered.Digest), v.Session.Close())
 	}
 	if err != nil {
@@ -284,6 +292,19 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 		return err
 	}
 	return k.install(ctx, key, v, need)
+}
+
+// inTurn works when it is the load's turn: loading takes every core that it gets. Fetching
+// takes none, and is not waited for by others.
+func (k *Keeper) inTurn(ctx context.Context, progress Progress, work func() error) error {
+	progress("wait", 0, 0)
+	select {
+	case k.turns <- struct{}{}:
+		defer func() { <-k.turns }()
+		return work()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // governed says whether a version must be the one that the registry says: where no document
@@ -301,7 +322,7 @@ func (k *Keeper) place(ctx context.Context, key versionKey, status Status, progr
 		return status.Ref, func() {}, nil
 	}
 	if doc == nil || doc.Location == catalog.InModelsFolder {
-		return artifact.Ref{}, nil, fmt.Errorf("the files of %s are in no models folder of this replica: register the version with its files, or with the URL of a folder that all replicas can read", key)
+		return artifact.Ref{}, nil, scoring.Errorf(scoring.Unavailable, "the files of %s are in no models folder of this replica: register the version with its files, or with the URL of a folder that all replicas can read", key)
 	}
 	if k.config.Files == nil {
 		return artifact.Ref{}, nil, fmt.Errorf("the files of %s are at %s, and this replica fetches none: set ONDA_ARTIFACT_CACHE", key, doc.Location)
@@ -316,7 +337,7 @@ func (k *Keeper) install(ctx context.Context, key versionKey, v *Version, need i
 	k.measured[key] = v.Memory
 	k.mu.Unlock()
 	if more := v.Memory - need; k.config.Budget > 0 && more > 0 {
-		if err := k.reserve(ctx, key, more); err != nil {
+		if err := k.reserve(ctx, key, more, false); err != nil {
 			k.unreserve(need)
 			return errors.Join(err, v.Session.Close())
 		}

@@ -77,9 +77,12 @@ func (r *Registry) Check(ref scoring.ModelRef) error {
 }
 
 // Hold calls fn with a lease of a version, as Use does for one that is named by number. The
-// version does not stay in memory longer for it.
+// version does not stay in memory longer for it, but as long as fn runs nothing makes it go.
 func (r *Registry) Hold(ctx context.Context, name string, version int64, fn func(*Version) error) error {
 	return r.Use(ctx, Want{Ref: scoring.ModelRef{Name: name, Version: version}, unnoted: true}, func(l Lease) error {
+		// It must not be waited for by a load that this lease itself waits for.
+		l.held.Add(1)
+		defer l.held.Add(-1)
 		return fn(l.Version)
 	})
 }
@@ -126,7 +129,8 @@ func (r *Registry) usableLocked(want Want) (*Status, error) {
 	switch {
 	case r.closed:
 		return nil, scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
-	case s.Retired:
+	case s.Retired && (want.Ref.Version != 0 || s.State != Available):
+		// By label it goes on until this replica has what takes its place.
 		return nil, scoring.Errorf(scoring.NotFound, "version %d of model %q is retired: GET /v1/models/%s lists the others", s.Ref.Version, s.Ref.Name, s.Ref.Name)
 	case s.State == Loading:
 		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)

@@ -23,6 +23,8 @@ type Loader struct {
 	Open func(model []byte, settings triton.Settings) (Session, error)
 	// Batching is what the versions' batchers share.
 	Batching batch.Parts
+	// Bring loads a version into the registry: see [Keeper.Bring]; nil does so without.
+	Bring func(ctx context.Context, name string, version int64, progress Progress) error
 	// Lazy leaves versions to be loaded when somebody asks for them.
 	Lazy bool
 	// MaxRows is the most rows of a run of a version that does not say; 1 keeps its
@@ -44,13 +46,12 @@ type Loader struct {
 	Log zerolog.Logger
 }
 
-// LoadAll loads every version below the folder models into r, one after the other:
-// loading and warming up take every core they get. A version that cannot be loaded is
-// noted and passed over. The error is for a folder that cannot be read, or ctx's.
-func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
+// Scan announces every version below the folder models to r. The error is for a folder that
+// cannot be read.
+func (l Loader) Scan(r *Registry, models string) ([]artifact.Ref, error) {
 	refs, passed, err := artifact.Scan(models)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, err := range passed {
 		l.Log.Warn().Err(err).Msg("folder passed over: it is no model")
@@ -58,9 +59,16 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 	if len(refs) == 0 {
 		l.Log.Warn().Str("folder", models).Msg("there are no models: want <model>/<version>/model.onnx")
 	}
+	r.Announce(refs)
+	return refs, nil
+}
+
+// LoadAll loads announced versions into r, one after the other: loading and warming up take
+// every core they get. A version that cannot be loaded is noted and passed over. The error is
+// ctx's.
+func (l Loader) LoadAll(ctx context.Context, r *Registry, refs []artifact.Ref) error {
 	eager, lazy := l.split(r, refs)
 	r.AnnounceCold(lazy)
-	r.Announce(eager)
 	for _, ref := range eager {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -69,21 +77,29 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, models string) error {
 			r.AnnounceCold([]artifact.Ref{ref})
 			continue
 		}
-		v, err := l.Load(ctx, ref, nil)
+		err := l.loadOne(ctx, r, ref)
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err() // it is us who stop, the version may be well
 		}
 		if err != nil {
-			l.Log.Error().Err(err).Str("model", ref.Name).Int64("version", ref.Version).Msg("model could not be loaded")
 			r.Fail(ref, err)
-			continue
-		}
-		if err := r.Add(ref, v); err != nil {
-			return err
 		}
 	}
 	r.SetLoaded()
 	return nil
+}
+
+// loadOne loads a version, together with whoever else wants it.
+func (l Loader) loadOne(ctx context.Context, r *Registry, ref artifact.Ref) error {
+	if l.Bring != nil {
+		return l.Bring(ctx, ref.Name, ref.Version, nil)
+	}
+	v, err := l.Load(ctx, ref, nil)
+	if err != nil {
+		l.Log.Error().Err(err).Str("model", ref.Name).Int64("version", ref.Version).Msg("model could not be loaded")
+		return err
+	}
+	return r.Add(ref, v)
 }
 
 // split tells the versions that are loaded at the start from those that are loaded when they

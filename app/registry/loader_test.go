@@ -133,7 +133,7 @@ func TestLoadAllServesWhatItCan(t *testing.T) {
 		return &onnxtest.Fake{}, nil
 	}}
 	r := registry.New()
-	if err := loader.LoadAll(t.Context(), r, models); err != nil {
+	if err := scanAndLoad(t.Context(), loader, r, models); err != nil {
 		t.Fatal(err)
 	}
 	expectReady(t, r, true, "one version answers")
@@ -156,13 +156,13 @@ func TestLoadAllSaysThatThereIsNothing(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	r := registry.New()
-	if err := (registry.Loader{Log: zerolog.New(&log)}).LoadAll(t.Context(), r, t.TempDir()); err != nil {
+	if err := scanAndLoad(t.Context(), registry.Loader{Log: zerolog.New(&log)}, r, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "there are no models: want <model>/<version>/model.onnx") {
 		t.Errorf("log %s", log.String())
 	}
-	if err := (registry.Loader{}).LoadAll(t.Context(), r, filepath.Join(t.TempDir(), "none")); err == nil {
+	if err := scanAndLoad(t.Context(), registry.Loader{}, r, filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a folder that does not exist is no error")
 	}
 }
@@ -174,8 +174,17 @@ func TestLoadAllEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := registry.New()
-	if err := (registry.Loader{}).LoadAll(ctx, r, models); !errors.Is(err, context.Canceled) {
+	if err := scanAndLoad(ctx, registry.Loader{}, r, models); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	expectReady(t, r, false, "loading was broken off")
+}
+
+// scanAndLoad loads every version of a folder.
+func scanAndLoad(ctx context.Context, loader registry.Loader, r *registry.Registry, models string) error {
+	refs, err := loader.Scan(r, models)
+	if err != nil {
+		return err
+	}
+	return loader.LoadAll(ctx, r, refs)
 }

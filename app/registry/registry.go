@@ -106,7 +106,11 @@ type model struct {
 	// managed says that a document decides; route is how, nil until what it needs is loaded.
 	managed bool
 	route   *catalog.Route
-	pinned  bool
+	// labels are what the document names, in force or not.
+	labels map[string]int64
+	// documented says that there is a document, whatever it says.
+	documented bool
+	pinned     bool
 }
 
 // Registry holds the versions. It is safe for concurrent use.
@@ -116,8 +120,10 @@ type Registry struct {
 	// loaded is true when every version was tried.
 	loaded bool
 	closed bool
-	// awaiting is true while documents may decide and none was read yet.
+	// awaiting is true while documents may decide and not all were read yet.
 	awaiting bool
+	// gate says whether what the documents need was tried; nil where none decides.
+	gate func() bool
 	// waker loads cold versions; nil where there are none.
 	waker Waker
 	// draw gives a number of [0, 1), for traffic that is split by chance.
@@ -143,8 +149,13 @@ func (r *Registry) Announce(refs []artifact.Ref) {
 func (r *Registry) Add(ref artifact.Ref, v *Version) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.statusLocked(ref.Name, ref.Version); r.closed || s != nil && s.State != Loading {
+	s := r.statusLocked(ref.Name, ref.Version)
+	if r.closed || s != nil && s.State != Loading {
 		// Somebody loaded, or unloaded, this version in the meantime: theirs counts.
+		return v.Session.Close()
+	}
+	if r.foreignLocked(s, v) {
+		r.setLocked(&Status{Ref: ref, State: Cold, Reason: "the models folder has other files than the registry"})
 		return v.Session.Close()
 	}
 	v.used.Store(v.LoadedAt.UnixNano())
@@ -197,20 +208,24 @@ func (r *Registry) SetLoaded() {
 	r.loaded = true
 }
 
-// Ready says whether every version was tried and there is one to answer with. A single
-// version that cannot be loaded does not make all others unavailable.
+// Ready says whether every version was tried, or what the documents need of them, and there
+// is one to answer with. A single version that cannot be loaded does not make all others
+// unavailable.
 func (r *Registry) Ready() bool {
 	r.mu.RLock()
+	gate := r.gate
+	r.mu.RUnlock()
+	if gate != nil && !gate() { // which may want to know something of the registry
+		return false
+	}
+	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if !r.loaded || r.closed || r.awaiting {
+	if !r.loaded || r.closed {
 		return false
 	}
 	for _, m := range r.models {
-		if m.managed && m.route == nil {
-			continue // it does not answer by label yet
-		}
 		for _, s := range m.versions {
-			if s.State == Available || s.State == Cold {
+			if s.Ready() {
 				return true
 			}
 		}
@@ -224,7 +239,7 @@ func (r *Registry) Status(ref scoring.ModelRef) (Status, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	m := r.models[ref.Name]
-	if ref.Version == 0 && m != nil && (!m.managed && r.awaiting || m.managed && m.route == nil) {
+	if ref.Version == 0 && m != nil && (r.undecidedLocked(m) || m.managed && m.route == nil) {
 		// Nobody knows yet which version that will be: for those who ask, it is not ready.
 		version := newest(m.versions)
 		if s := m.versions[version]; s != nil {
@@ -261,7 +276,7 @@ func (r *Registry) Models() []Model {
 
 func (r *Registry) modelLocked(name string) Model {
 	known := r.models[name]
-	m := Model{Name: name, Labels: known.labels(), Managed: known.managed, Pinned: known.pinned}
+	m := Model{Name: name, Labels: known.named(), Managed: known.managed, Pinned: known.pinned}
 	for _, number := range slices.Sorted(maps.Keys(known.versions)) {
 		m.Versions = append(m.Versions, *known.versions[number])
 	}

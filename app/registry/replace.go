@@ -21,17 +21,18 @@ func (r *Registry) Begin(refs []artifact.Ref) {
 // Replace makes versions, which are all of one model, those that answer. Versions of the
 // model that are not among them are unloaded. Requests that have a lease finish on the
 // version that they began with; freed is closed when the last of those is freed. After
-// [Registry.Close] the versions are closed instead.
-func (r *Registry) Replace(name string, versions map[artifact.Ref]*Version) (freed <-chan struct{}) {
+// [Registry.Close], and for a model whose document decides, the versions are closed instead,
+// and ok is false.
+func (r *Registry) Replace(name string, versions map[artifact.Ref]*Version) (freed <-chan struct{}, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var old []*Version
-	if r.closed {
+	if r.closed || r.modelOf(name).managed {
 		for _, v := range versions {
-			old = append(old, v)
+			_ = v.Session.Close() // nobody ever had it
 		}
-		return r.retireLocked(old)
+		return nil, false
 	}
+	var old []*Version
 	for _, s := range r.modelOf(name).versions {
 		if s.State == Available {
 			old = append(old, s.Version)
@@ -39,9 +40,10 @@ func (r *Registry) Replace(name string, versions map[artifact.Ref]*Version) (fre
 		r.setLocked(&Status{Ref: s.Ref, State: Unloaded, Reason: "unloaded"})
 	}
 	for ref, v := range versions {
+		v.used.Store(v.LoadedAt.UnixNano())
 		r.setLocked(&Status{Ref: ref, State: Available, Version: v})
 	}
-	return r.retireLocked(old)
+	return r.retireLocked(old), true
 }
 
 // retireLocked frees versions that nobody can lease any more, each when its last lease ends.

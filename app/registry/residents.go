@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/onda-serving/onda/app/artifact"
@@ -9,7 +11,8 @@ import (
 // resident is a version in memory.
 type resident struct {
 	version *Version
-	// pinned versions stay.
+	// pinned versions stay: those of pinned models, those that somebody holds, and those whose
+	// files came with a request and could not be loaded again.
 	pinned bool
 	// unregistered versions of the models folder are in no document yet.
 	unregistered bool
@@ -39,7 +42,10 @@ func (r *Registry) residentsOf(name string) []resident {
 func (m *model) residents(all []resident) []resident {
 	for number, s := range m.versions {
 		if s.State == Available {
-			all = append(all, resident{version: s.Version, pinned: m.pinned && m.needs(number), unregistered: s.Registered == nil})
+			all = append(all, resident{
+				version: s.Version, unregistered: s.Registered == nil,
+				pinned: m.pinned && m.needs(number) || s.Version.held.Load() > 0 || s.Registered == nil && s.Ref.Dir == "",
+			})
 		}
 	}
 	return all
@@ -77,8 +83,11 @@ func (r *Registry) Install(name string, version int64, v *Version) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.statusLocked(name, version)
-	if r.closed || s == nil || s.Retired {
+	if r.closed || s == nil || s.Retired || s.State == Unloaded {
 		return v.Session.Close()
+	}
+	if r.foreignLocked(s, v) {
+		return errors.Join(fmt.Errorf("the files of %s@%d are others than the registry's", name, version), v.Session.Close())
 	}
 	if s.State == Available {
 		r.retireLocked([]*Version{s.Version})
@@ -94,8 +103,10 @@ func (r *Registry) chill(key versionKey) (v *Version, freed <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.statusLocked(key.name, key.version)
-	if s == nil || s.State != Available {
-		return nil, r.retireLocked(nil)
+	if s == nil || s.State != Available || r.closed {
+		done := make(chan struct{})
+		close(done)
+		return nil, done
 	}
 	r.setLocked(&Status{Ref: s.Ref, State: Cold})
 	return s.Version, r.retireLocked([]*Version{s.Version})

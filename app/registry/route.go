@@ -12,12 +12,22 @@ import (
 )
 
 // AwaitDocuments says that documents may decide which versions answer: until
-// [Registry.Documented], labels of models that no document manages name nothing. Another
-// version than the one that was chosen would be a wrong answer.
-func (r *Registry) AwaitDocuments() {
+// [Registry.Documented], labels of models without a document name nothing. Another version
+// than the one that was chosen would be a wrong answer. gate says when what the documents
+// need was tried: before that the registry is not ready.
+func (r *Registry) AwaitDocuments(gate func() bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.awaiting = true
+	r.awaiting, r.gate = true, gate
+}
+
+// undecidedLocked says that a document may decide about a model, and is not known.
+func (r *Registry) undecidedLocked(m *model) bool { return r.awaiting && !m.documented && !m.managed }
+
+// foreignLocked says that a loaded version has other files than the document of its managed
+// model.
+func (r *Registry) foreignLocked(s *Status, v *Version) bool {
+	return s != nil && s.Registered != nil && r.modelOf(s.Ref.Name).managed && s.Registered.Digest != v.ID.Digest
 }
 
 // Managed says whether a document decides which version of a model answers.
@@ -56,8 +66,12 @@ func (r *Registry) Documented() {
 func (r *Registry) Take(doc *catalog.Model) (other []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
 	m := r.modelOf(doc.Name)
-	m.managed, m.pinned = doc.Managed(), doc.Pinned
+	r.goOnLocked(m, doc)
+	m.documented, m.managed, m.pinned, m.labels = true, doc.Managed(), doc.Pinned, maps.Clone(doc.Labels)
 	for _, number := range slices.Sorted(maps.Keys(doc.Versions)) {
 		v := doc.Versions[number]
 		s := m.versions[number]
@@ -70,13 +84,43 @@ func (r *Registry) Take(doc *catalog.Model) (other []int64) {
 		if differs {
 			other = append(other, number)
 		}
-		if now.State == Available && (now.Retired || differs && m.managed) {
+		switch {
+		case now.State == Available && (now.Retired && !m.dealt(number) || differs && m.managed):
 			now.State, now.Version = Cold, nil
 			r.retireLocked([]*Version{s.Version})
+		case m.managed && (now.State == Unloaded || now.State == Failed):
+			now.State, now.Reason = Cold, "" // what was unloaded by hand is the document's now
 		}
 		m.versions[number] = &now
 	}
 	return other
+}
+
+// Withhold says that there is a document of a model that cannot be read. What a document that
+// could be read said before goes on; else no label of the model names a version.
+func (r *Registry) Withhold(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.modelOf(name); !m.documented {
+		m.documented, m.managed = true, true
+	}
+}
+
+// goOnLocked lets a model that becomes managed go on with the version that answers, until
+// what its document needs is loaded.
+func (r *Registry) goOnLocked(m *model, doc *catalog.Model) {
+	if m.managed || !doc.Managed() || m.route != nil || r.undecidedLocked(m) {
+		return
+	}
+	version := newest(m.versions)
+	if s := m.versions[version]; s != nil && s.State == Available {
+		m.route = &catalog.Route{Labels: map[string]int64{scoring.LabelLive: version}}
+	}
+}
+
+// dealt says whether requests are dealt out to a version.
+func (m *model) dealt(number int64) bool {
+	return m.managed && m.route != nil && slices.Contains(m.route.Versions(), number)
 }
 
 // Apply deals requests out by route from now on. Requests that have a lease finish on the
@@ -86,9 +130,14 @@ func (r *Registry) Apply(name string, route catalog.Route) {
 	defer r.mu.Unlock()
 	m := r.modelOf(name)
 	m.route = &route
-	for _, number := range route.Versions() {
-		if s := m.versions[number]; s != nil && s.Version != nil {
+	for number, s := range m.versions {
+		switch {
+		case s.State != Available || r.closed:
+		case m.dealt(number):
 			s.Version.wanted.Store(false)
+		case s.Retired: // it answered until the route that is in force now
+			r.setLocked(&Status{Ref: s.Ref, State: Cold})
+			r.retireLocked([]*Version{s.Version})
 		}
 	}
 }
@@ -145,7 +194,7 @@ func notDocumented(name string) error {
 func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
 	name, label := want.Ref.Name, cmp.Or(want.Ref.Label, scoring.LabelLive)
 	switch {
-	case !m.managed && r.awaiting:
+	case r.undecidedLocked(m):
 		return 0, notDocumented(name)
 	case !m.managed && label == scoring.LabelLive:
 		return newest(m.versions), nil
@@ -155,6 +204,8 @@ func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
 		return m.route.Pick(name, want.Caller.Key, want.Caller.App, r.draw()), nil
 	case m.managed && m.route.Labels[label] != 0:
 		return m.route.Labels[label], nil
+	case m.managed && m.labels[label] != 0:
+		return 0, scoring.Errorf(scoring.Unavailable, "label %q of model %q names version %d, which this replica has not loaded yet: GET /registry/v1/models/%s says why", label, name, m.labels[label], name).WithRetryAfter(time.Second)
 	default:
 		return 0, scoring.Errorf(scoring.NotFound, "model %q has no label %q: GET /v1/models/%s lists its labels", name, label, name)
 	}
@@ -176,8 +227,8 @@ func newest(versions map[int64]*Status) int64 {
 	return cmp.Or(usable, last)
 }
 
-// labels maps the labels to versions.
-func (m *model) labels() map[string]int64 {
+// named maps the labels to versions.
+func (m *model) named() map[string]int64 {
 	switch {
 	case !m.managed:
 		return map[string]int64{scoring.LabelLive: newest(m.versions)}

@@ -49,8 +49,12 @@ func TestADocumentDecidesWhoAnswers(t *testing.T) {
 	}
 	doc := document("m", 3, catalog.State{Labels: map[string]int64{"live": 1, "canary": 2}})
 	r.Take(doc)
-	if _, _, err := answers(r, named("m", "")); err == nil || err.Error() != `Unavailable: model "m" is loading` {
-		t.Errorf("before the route is applied: %v", err)
+	if got, _, err := answers(r, named("m", "")); got != 3 || err != nil {
+		t.Errorf("before the route is applied: version %d (%v), want the one that answered before", got, err)
+	}
+	const notYet = `Unavailable: label "canary" of model "m" names version 2, which this replica has not loaded yet: GET /registry/v1/models/m says why`
+	if _, _, err := answers(r, named("m", "canary")); err == nil || err.Error() != notYet {
+		t.Errorf("a label that is not in force yet: %v", err)
 	}
 	r.Apply("m", doc.Route())
 	for label, want := range map[string]int64{"": 1, "live": 1, "canary": 2} {
@@ -70,7 +74,8 @@ func TestADocumentDecidesWhoAnswers(t *testing.T) {
 func TestLabelsWaitForTheDocuments(t *testing.T) {
 	t.Parallel()
 	r := registry.New()
-	r.AwaitDocuments()
+	settled := false
+	r.AwaitDocuments(func() bool { return settled })
 	add(t, r, "m", 1)
 	r.SetLoaded()
 	const want = `Unavailable: the registry was not read yet, and which version of "m" answers is not known: the state store does not answer, or only just began`
@@ -85,6 +90,7 @@ func TestLabelsWaitForTheDocuments(t *testing.T) {
 	}
 	expectReady(t, r, false, "the documents are not known")
 	r.Documented()
+	settled = true
 	expectReady(t, r, true, "they are")
 	if got, _, err := answers(r, named("m", "")); got != 1 || err != nil {
 		t.Errorf("after the documents: %d, %v", got, err)

@@ -70,6 +70,8 @@ type Version struct {
 	// wanted says that it was loaded, or asked for by number, since requests were last dealt
 	// out to it: somebody may be about to use it.
 	wanted atomic.Bool
+	// held counts those who keep it in memory: see [Registry.Hold].
+	held atomic.Int32
 }
 
 // LastUsed is when the version was last leased, or became ready.

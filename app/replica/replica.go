@@ -62,18 +62,27 @@ func (r Replica) Prepare(ctx context.Context, model *catalog.Model, version, bas
 	r.Follower.Follow(model)
 	tell, hush := telling(progress)
 	defer hush()
-	if err := r.Serves.Bring(ctx, model.Name, version, tell); err != nil {
+	err := r.Serves.Prove(ctx, model.Name, version, tell)
+	if err == nil {
+		err = r.Serves.Bring(ctx, model.Name, version, tell)
+	}
+	if err != nil {
 		return admin.Comparison{}, cannotAnswer(ctx, model.Name, version, err)
 	}
 	c := admin.Comparison{Candidate: version}
-	err := r.Serves.Hold(ctx, model.Name, version, func(candidate *registry.Version) error {
+	err = r.Serves.Hold(ctx, model.Name, version, func(candidate *registry.Version) error {
 		if baseline == 0 || baseline == version {
 			return r.compare(ctx, model.Name, nil, candidate, &c, tell)
 		}
-		return r.Serves.Hold(ctx, model.Name, baseline, func(old *registry.Version) error {
+		err := r.Serves.Hold(ctx, model.Name, baseline, func(old *registry.Version) error {
 			c.Baseline = baseline
 			return r.compare(ctx, model.Name, old, candidate, &c, tell)
 		})
+		if err != nil && c.Baseline == 0 && ctx.Err() == nil {
+			// There is no room for both, or the old one is past loading: the new one must do alone.
+			return r.compare(ctx, model.Name, nil, candidate, &c, tell)
+		}
+		return err
 	})
 	return c, err
 }

@@ -50,14 +50,25 @@ func (s *Supply) Inspect(ctx context.Context, ref artifact.Ref, v catalog.Versio
 func (s *Supply) remember(note string, report verify.Report) {
 	text, err := json.Marshal(report)
 	if err == nil {
-		err = os.WriteFile(note+".new", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(note+".new", note)
+		err = replaceFile(note, text)
 	}
 	if err != nil {
 		s.config.Log.Warn().Err(err).Msg("that a version passed its trial could not be noted: it is tried again at the next start")
 	}
+}
+
+// replaceFile writes a file that is whole at any moment, whoever else writes it.
+func replaceFile(name string, text []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), "new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // gone already where all went well
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), name)
 }
 
 // noteOf names the file that says that a version passed: by everything that decides how it

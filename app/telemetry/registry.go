@@ -23,7 +23,7 @@ type registryMetrics struct {
 func newRegistryMetrics(registry *prometheus.Registry) *registryMetrics {
 	m := &registryMetrics{
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onda_model_loads_total", Help: "Versions loaded after the start, by outcome: loaded or failed.",
+			Name: "onda_model_loads_total", Help: "Versions loaded, by outcome: loaded or failed.",
 		}, []string{"outcome"}),
 		loading: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "onda_model_load_duration_seconds", Help: "Time to fetch, check, load and warm a version.", Buckets: buckets,
@@ -45,7 +45,7 @@ func newRegistryMetrics(registry *prometheus.Registry) *registryMetrics {
 	return m
 }
 
-// Loaded counts a load of a version after the start.
+// Loaded counts a load of a version.
 func (m *Metrics) Loaded(_ scoring.ModelRef, took time.Duration, err error) {
 	outcome := "loaded"
 	if err != nil {

@@ -18,9 +18,10 @@ const DefaultTimeout = 2 * time.Minute
 // Child starts processes that check versions, one for each check. It is safe for concurrent
 // use; each check takes the memory of a process of its own.
 type Child struct {
-	// Command is the program, with its arguments, that calls [Main]. It gets the environment
-	// of this process.
+	// Command is the program, with its arguments, that calls [Main].
 	Command []string
+	// Env is its environment; nil stands for that of this process.
+	Env []string
 	// Timeout of a check; 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// MaxMemory is how much memory a check may take, in bytes, with what the program itself

@@ -47,7 +47,7 @@ func (p *process) run(ctx context.Context, c Child, request []byte) error {
 	defer timer.Stop()
 	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...) //nolint:gosec // the command is this program's own
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &p.stdout, &p.stderr
-	cmd.SysProcAttr = attributes()
+	cmd.Env, cmd.SysProcAttr = c.Env, attributes()
 	cmd.WaitDelay = waitDelay
 	if err := cmd.Start(); err != nil {
 		stop(nil)

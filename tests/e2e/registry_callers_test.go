@@ -138,3 +138,18 @@ func unchanged(_ int64, x float64) float64 { return x }
 
 // multiplied is the answer of a model whose factors are the versions' own numbers.
 func multiplied(version int64, x float64) float64 { return float64(version) * x }
+
+// within looks until there is no error any more, for as long as it may take.
+func within(t *testing.T, limit time.Duration, what string, look func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(pause) {
+		err := look()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s: not within %s: %s", what, limit, err)
+			return
+		}
+	}
+}

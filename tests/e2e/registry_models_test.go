@@ -34,19 +34,22 @@ func bent(factor float32) []byte {
 	}, onnxtest.Tensor[float32]("limit", []int64{1}, limit), onnxtest.Tensor("factor", []int64{1}, factor))
 }
 
-// brittle gives whole numbers back, below the limit, and fails for larger ones: it looks them
-// up in a table.
-func brittle() []byte {
+// brittle gives whole numbers back, below the limit, and fails for larger ones.
+func brittle() []byte { return table(limit, 1) }
+
+// table multiplies whole numbers with a factor by looking the product up, so that the model is
+// as large as a table of so many products. It fails for what is not in the table.
+func table(size int, factor float32) []byte {
 	const float, int64s = 1, 7 // in ONNX
-	table := make([]float32, limit)
-	for i := range table {
-		table[i] = float32(i)
+	products := make([]float32, size)
+	for i := range products {
+		products[i] = float32(i) * factor
 	}
 	return graph([]onnxtest.Node{
 		{Op: "Cast", Inputs: []string{"INPUT"}, Outputs: []string{"index"}, Attributes: []onnxtest.Attribute{onnxtest.Int("to", int64s)}},
-		{Op: "Gather", Inputs: []string{"table", "index"}, Outputs: []string{"found"}},
+		{Op: "Gather", Inputs: []string{"products", "index"}, Outputs: []string{"found"}},
 		{Op: "Cast", Inputs: []string{"found"}, Outputs: []string{"OUTPUT"}, Attributes: []onnxtest.Attribute{onnxtest.Int("to", float)}},
-	}, onnxtest.Tensor("table", []int64{limit}, table...))
+	}, onnxtest.Tensor("products", []int64{int64(size)}, products...))
 }
 
 // renamed is times(1) with another name for its output.

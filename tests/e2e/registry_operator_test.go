@@ -161,6 +161,15 @@ func (o operator) history(t *testing.T, model string) []catalog.Entry {
 // registers them.
 func (o operator) upload(t *testing.T, version int64, files map[string][]byte) map[string]any {
 	t.Helper()
+	body, err := o.uploads(version, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// uploads is upload for who goes on where it fails.
+func (o operator) uploads(version int64, files map[string][]byte) (map[string]any, error) {
 	listed := map[string]catalog.File{}
 	for name, data := range files {
 		sum := sumOfFile(data)
@@ -169,11 +178,11 @@ func (o operator) upload(t *testing.T, version int64, files map[string][]byte) m
 		if o.token != "" {
 			r.header = map[string]string{"Authorization": "Bearer " + o.token}
 		}
-		if got := r.to(t, o.way); got.status != http.StatusCreated && got.status != http.StatusOK {
-			t.Fatalf("upload %s %s: %d %s", name, o.name, got.status, clip(got.body))
+		if got := r.send(o.way); got.err != nil || got.status != http.StatusCreated && got.status != http.StatusOK {
+			return nil, fmt.Errorf("upload %s %s: %d %s (%w)", name, o.name, got.status, clip(got.body), got.err)
 		}
 	}
-	return map[string]any{"version": version, "location": catalog.InStore, "files": listed}
+	return map[string]any{"version": version, "location": catalog.InStore, "files": listed}, nil
 }
 
 // register uploads and registers a version.
@@ -241,12 +250,19 @@ func lookUp(t *testing.T, port int, series string) (value float64, found bool) {
 	return 0, false
 }
 
-// follows says whether a replica does what the newest document of a model wants.
-func (o operator) follows(t *testing.T, model string, revision int64) error {
-	t.Helper()
-	d := o.document(t, model)
-	if !d.Serving.InSync || d.Serving.Revision < revision {
-		return fmt.Errorf("%s %s: revision %d of %d is in force, in sync: %t %s", model, o.name, d.Serving.Revision, revision, d.Serving.InSync, d.Serving.Reason)
+// follows says whether a replica does what the newest document of a model wants, and that it
+// is at least at a revision.
+func (o operator) follows(model string, revision int64) error {
+	var d document
+	got := o.asks(http.MethodGet, "models/"+model, nil)
+	if err := wants(http.StatusOK, got); err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(got.body), &d); err != nil {
+		return err
+	}
+	if !d.Serving.InSync || d.Serving.Revision != d.Revision || d.Revision < revision {
+		return fmt.Errorf("%s %s: revision %d of %d is in force, in sync: %t %s", model, o.name, d.Serving.Revision, d.Revision, d.Serving.InSync, d.Serving.Reason)
 	}
 	return nil
 }

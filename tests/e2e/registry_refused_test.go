@@ -260,7 +260,7 @@ func (r *refusing) rollsBack(t *testing.T, model string, rule map[string]any) (r
 		return nil
 	})
 	eventually(t, "the live version gets all calls again", func() error {
-		return r.follows(t, model, d.Revision)
+		return r.follows(model, d.Revision)
 	})
 	for range 20 {
 		if got := asked(t, r.throughOther(), model, 3*limit); got != (scored{1, 3 * limit}) {

@@ -42,7 +42,7 @@ func (t *tally) add(w *world) {
 	}
 	for _, e := range w.trace.events {
 		switch e.what {
-		case "gone", "stop", "dies", "failed", "apply", asked, "watched", "unload":
+		case "gone", "stop", "dies", "failed", "apply", asked, "watched", "unload", "cut off":
 			t.count[e.what]++
 		}
 	}
@@ -53,7 +53,7 @@ var eventful = []string{
 	"register by onda", "register by operators", "label by operators", "unlabel by operators", "traffic by operators", "shadow by operators",
 	"rollout by operators", "promote by operators", "rollback by operators", "retire by operators", "pin by operators",
 	"step by onda", "promote by onda", "rollback by onda", "rollback by onda for a load",
-	"change acknowledged", "change refused", "change unknown", "archived history", "watched",
+	"change acknowledged", "change refused", "change unknown", "archived history", "watched", "cut off",
 	"gone", "stop", "dies", "failed", "apply", asked, "unload",
 }
 

@@ -253,7 +253,7 @@ func (l *ledger) judged(name string, e *catalog.Entry) error {
 	case e.Action == catalog.ActionRollback && loadFailed:
 		wrong = candidate != broken && candidate != partial && !l.w.plan.odd
 	case e.Action == catalog.ActionRollback:
-		innocent := candidate == good || candidate == flaky || candidate == partial
+		innocent := candidate == good || candidate == flaky || candidate == late || candidate == partial
 		wrong = innocent && baseline != diverging
 	}
 	if wrong {
@@ -273,6 +273,13 @@ func (l *ledger) knows(model, what string) bool {
 	defer l.mu.Unlock()
 	m := l.models[model]
 	return m != nil && m.named[what]
+}
+
+// announcedModels lists the models of the index.
+func (l *ledger) announcedModels() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.index.Models))
 }
 
 // newest is the document of a model as it was saved last; nil if there is none.

@@ -109,11 +109,7 @@ func (o *operator) act(ctx context.Context, model string, n int) {
 			return
 		}
 		via.follower.Follow(before)
-		if err := via.runtime.Ensure(ctx, model, version); err != nil {
-			o.w.note(o.name, "unproven", model, version, "")
-			return
-		}
-		if !o.pause(ctx, span{time.Millisecond, 300 * time.Millisecond}) {
+		if !o.prove(ctx, via, model, version) {
 			return
 		}
 	}
@@ -123,6 +119,21 @@ func (o *operator) act(ctx context.Context, model string, n int) {
 	if err == nil && !ownWay {
 		via.follower.Follow(after)
 	}
+}
+
+// prove makes a version ready on a replica. Operators are patient people.
+func (o *operator) prove(ctx context.Context, via *process, model string, version int64) bool {
+	for range 3 {
+		err := via.runtime.Ensure(ctx, model, version)
+		if !o.pause(ctx, span{time.Millisecond, 300 * time.Millisecond}) {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		o.w.note(o.name, "unproven", model, version, "")
+	}
+	return false
 }
 
 // decide chooses a change.

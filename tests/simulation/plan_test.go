@@ -80,7 +80,7 @@ func (w *world) draw() plan {
 	p.fault = pick(c, 0, 0.01, 0.05, 0.2)
 	p.slow = pick(c, 0, 0, 0.01, 0.03)
 	p.plain = c.yes(0.3)
-	p.aged = c.yes(0.05)
+	p.aged = c.yes(0.06)
 	p.load = pick(c, span{20 * time.Millisecond, 300 * time.Millisecond}, span{100 * time.Millisecond, 3 * time.Second}, span{100 * time.Millisecond, 20 * time.Second})
 	p.die = c.yes(0.5)
 	p.snapshots = c.yes(0.2)
@@ -133,6 +133,7 @@ const (
 	broken    nature = "broken"    // never loads
 	partial   nature = "partial"   // does not load on one of the replicas
 	flaky     nature = "flaky"     // loads with the third try
+	late      nature = "late"      // loads with the fifth try, because its files are not there before
 )
 
 // nature of a version. The first ones of a model are good.
@@ -144,7 +145,7 @@ func (w *world) nature(model string, version int64) nature {
 	if w.plan.calm {
 		return pick(c, diverging, failing, slow)
 	}
-	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, partial, partial, flaky, flaky)
+	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, partial, partial, flaky, late)
 }
 
 // loads says whether a version can be loaded on a replica at all.

@@ -25,6 +25,8 @@ type process struct {
 	runtime  *runtime
 	follower *follow.Follower
 	started  time.Duration
+	// known are the models that were in the index when it started.
+	known []string
 
 	// stop asks it to end; ended is closed when it did, and gone when nothing that it does
 	// matters any more.
@@ -43,6 +45,7 @@ func (w *world) launch(replica, life int, renamed bool) *process {
 		w: w, replica: replica, name: fmt.Sprintf("%s.%d", replicaName(replica), life), started: w.now(),
 		ended: make(chan struct{}), gone: make(chan struct{}),
 	}
+	p.known = w.ledger.announcedModels()
 	p.instance = replicaName(replica)
 	if renamed {
 		p.instance = p.name

@@ -129,7 +129,7 @@ func (w *world) amiss() string {
 func (p *process) can(model string, version int64) bool {
 	p.runtime.mu.Lock()
 	defer p.runtime.mu.Unlock()
-	return p.runtime.loadable(p.runtime.model(model), version, 3) == nil
+	return p.runtime.loadable(p.runtime.model(model), version, 9) == nil
 }
 
 // amiss compares how a process deals requests out with what the document says.
@@ -208,6 +208,8 @@ func (p *process) amissState() string {
 	switch {
 	case !state.Documented || !p.runtime.documented:
 		return "it has not read all documents"
+	case !p.follower.Settled():
+		return "it has not tried all that its documents need"
 	case !state.Store.Reachable:
 		return "it says that the state store does not answer: " + state.Store.Error
 	case state.InSync() != sync:
@@ -238,6 +240,29 @@ func (w *world) watch(c *change) {
 			}
 			if got := p.follower.State().Models[c.model]; got.Revision < revision {
 				w.fail("%s after it was acknowledged, revision %d of model %s is not in force on %s: %+v", soon, revision, c.model, p.name, got)
+			}
+		}
+	})
+}
+
+// unreachable checks that replicas say so while the state store does not answer.
+func (w *world) unreachable(o outage) {
+	// A look that is under way has five seconds, and the next one begins a second later.
+	const heard = 7 * time.Second
+	if o.silent || o.to-o.from < heard {
+		return
+	}
+	time.AfterFunc(o.from+heard, func() {
+		w.mu.Lock()
+		running := slices.Clone(w.running)
+		w.mu.Unlock()
+		for _, p := range running {
+			if p == nil || p.started > o.from || !w.faulty() || o.replica != "" && o.replica != replicaName(p.replica) {
+				continue
+			}
+			w.note(p.name, "cut off", "", 0, "")
+			if state := p.follower.State(); state.Store.Reachable || state.InSync() {
+				w.fail("%s: the state store has been away for %s, and it says: %+v", p.name, heard, state)
 			}
 		}
 	})

@@ -43,6 +43,8 @@ type served struct {
 	tries  map[int64]int
 	// route that answers; nil while there is none.
 	route *catalog.Route
+	// answered says that a request for the model found a version.
+	answered bool
 }
 
 // resident is a version in memory.
@@ -122,7 +124,7 @@ func (r *runtime) fail(format string, args ...any) {
 }
 
 // Take implements follow.Runtime. A retired version that answers goes on until requests are
-// dealt out to another one.
+// dealt out to another one, and so does what answers while no document decides.
 func (r *runtime) Take(doc *catalog.Model) (other []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,15 +133,23 @@ func (r *runtime) Take(doc *catalog.Model) (other []int64) {
 	if doc.Revision <= m.taken {
 		r.fail("took revision %d of model %s after revision %d", doc.Revision, doc.Name, m.taken)
 	}
+	before := r.newest(m)
+	m.versions = maps.Clone(doc.Versions)
+	if !m.managed && doc.Managed() && before != 0 && !m.differs(before) {
+		m.route = &catalog.Route{Labels: map[string]int64{scoring.LabelLive: before}}
+	}
 	m.taken, m.managed = doc.Revision, doc.Managed()
 	for _, version := range slices.Sorted(maps.Keys(doc.Versions)) {
-		m.versions[version] = doc.Versions[version]
 		m.retired[version] = doc.Standing[version] == catalog.Retired
 		differs := m.differs(version)
 		if differs {
 			other = append(other, version)
 		}
-		if m.managed && differs || m.retired[version] && !m.routes(version) {
+		if m.managed && differs {
+			m.unload(r, version)
+			m.answered = false // and will not, before another version is live
+		}
+		if m.retired[version] && !m.routes(version) {
 			m.unload(r, version)
 		}
 	}
@@ -204,13 +214,13 @@ func (r *runtime) check(m *served, route catalog.Route) {
 	}
 	for _, what := range slices.Sorted(maps.Keys(names)) {
 		version := names[what]
-		if m.loaded[version] == nil {
+		goesOn := m.route != nil && what == labelled(scoring.LabelLive, m.route.Labels[scoring.LabelLive])
+		switch {
+		case m.loaded[version] == nil:
 			r.fail("the route of model %s has %s, which is not loaded: %s", m.name, what, routeText(route))
-		}
-		if m.retired[version] && !m.routes(version) {
+		case m.retired[version] && !m.routes(version):
 			r.fail("the route of model %s has %s, which is retired: %s", m.name, what, routeText(route))
-		}
-		if !r.w.ledger.knows(m.name, what) {
+		case !goesOn && !r.w.ledger.knows(m.name, what):
 			r.fail("the route of model %s has %s, which no document ever said: %s", m.name, what, routeText(route))
 		}
 	}
@@ -250,11 +260,22 @@ func (r *runtime) Has(name string, version int64) bool {
 	return m != nil && m.loaded[version] != nil && !m.retired[version]
 }
 
-// Ensure implements follow.Runtime: a load goes on when nobody waits for it any more.
+// Ensure implements follow.Runtime: a load goes on when nobody waits for it any more. Some
+// loads cannot be left before they end.
 func (r *runtime) Ensure(ctx context.Context, name string, version int64) error {
 	r.mu.Lock()
-	l := r.join(r.model(name), version)
+	m := r.model(name)
+	if m.loaded[version] != nil && !m.retired[version] {
+		r.mu.Unlock()
+		return nil
+	}
+	l := r.join(m, version)
+	deaf := r.w.chance("deaf", r.p.name, name, strconv.FormatInt(version, 10), strconv.Itoa(m.tries[version])).yes(0.2)
 	r.mu.Unlock()
+	if deaf {
+		<-l.done
+		return l.err
+	}
 	select {
 	case <-l.done:
 		return l.err
@@ -313,6 +334,8 @@ func (r *runtime) loadable(m *served, version int64, try int) error {
 		return errors.New("its files are in no models folder")
 	case m.managed && m.differs(version):
 		return errors.New("its files have another digest")
+	case r.w.nature(m.name, version) == late && try < 5:
+		return scoring.Errorf(scoring.Unavailable, "its files are not there yet")
 	case !r.w.loads(r.p.replica, m.name, version), r.w.nature(m.name, version) == flaky && try < 3:
 		return errors.New("it does not load")
 	}
@@ -341,11 +364,21 @@ func (r *runtime) Settle(name string, keep []int64) {
 	}
 }
 
+// Withhold implements follow.Runtime. Documents in this world can be read.
+func (r *runtime) Withhold(name string) {
+	r.fail("the document of model %s cannot be read", name)
+}
+
 // Documented implements follow.Runtime.
 func (r *runtime) Documented() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.documented = true
+	for _, name := range r.p.known {
+		if r.model(name).taken == 0 {
+			r.fail("it says that it read all documents, and model %s was not among them", name)
+		}
+	}
 }
 
 // Recorder implements follow.Runtime.

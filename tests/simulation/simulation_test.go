@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"sync/atomic"
 	"testing"
 )
@@ -21,28 +22,31 @@ func count() int {
 	}
 }
 
-// TestSeeds runs one world after the other.
+// TestSeeds runs one world after the other, on all cores.
 func TestSeeds(t *testing.T) {
 	t.Parallel()
-	var failures atomic.Int32
+	var ran, failures atomic.Int64
 	var happened tally
 	t.Cleanup(func() {
 		if count() >= 1000 && failures.Load() == 0 {
 			happened.check(t)
 		}
 	})
-	for i := range count() {
-		seed := *first + uint64(i)
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	for worker := range goruntime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprint(worker), func(t *testing.T) {
 			t.Parallel()
-			if failures.Load() >= enough {
-				t.Skip("enough seeds failed")
-			}
-			w := simulate(t, seed)
-			happened.add(w)
-			if w.failure != "" {
-				failures.Add(1)
-				t.Errorf("seed %d: %s\nrun it again: go test ./tests/simulation -run TestSeeds -seeds 1 -first %d", seed, w.failure, seed)
+			for failures.Load() < enough {
+				i := ran.Add(1) - 1
+				if i >= int64(count()) {
+					return
+				}
+				seed := *first + uint64(i)
+				w := simulate(t, seed)
+				happened.add(w)
+				if w.failure != "" {
+					failures.Add(1)
+					t.Errorf("seed %d: %s\nrun it again: go test ./tests/simulation -run TestSeeds -seeds 1 -first %d", seed, w.failure, seed)
+				}
 			}
 		})
 	}

@@ -49,8 +49,12 @@ func (r *runtime) ask(c chance, model string) int64 {
 	m := r.model(model)
 	version := r.find(m, label, key, random)
 	if version == 0 {
+		if m.answered && (label == "" || label == scoring.LabelLive) {
+			r.fail("a request for model %s finds no version, and one before did", model)
+		}
 		return 0
 	}
+	m.answered = true
 	v := m.loaded[version]
 	if v == nil {
 		r.fail("a request for label %q of model %s is for version %d, which is not loaded", label, model, version)
@@ -69,9 +73,9 @@ func (r *runtime) ask(c chance, model string) int64 {
 	}
 	r.w.count(model, version)
 	v.recorder.Request(1, scoring.Timing{}, took, err)
-	if with := m.route; m.managed && with.Compare != nil && with.Compare.Candidate == version && compare < with.Compare.Share {
+	if with := m.route; err == nil && m.managed && with.Compare != nil && with.Compare.Candidate == version && compare < with.Compare.Share {
 		disagree := r.w.nature(model, version) == diverging || r.w.nature(model, with.Compare.Baseline) == diverging
-		v.recorder.Compared(disagree && differs < 0.3, err != nil, 0.1)
+		v.recorder.Compared(disagree && differs < 0.3, false, 0.1)
 	}
 	return version
 }
@@ -79,8 +83,10 @@ func (r *runtime) ask(c chance, model string) int64 {
 // find is the version that a request is for, as registry.Registry finds it; 0 for none.
 func (r *runtime) find(m *served, label, key string, random float64) int64 {
 	switch {
+	case !m.managed && label != "" && label != scoring.LabelLive:
+		return 0
 	case !m.managed:
-		return r.newest(m, label)
+		return r.newest(m)
 	case m.route == nil:
 		return 0 // it is loading
 	case label == "" && len(m.route.Shares) > 0:
@@ -88,16 +94,13 @@ func (r *runtime) find(m *served, label, key string, random float64) int64 {
 	case label == "":
 		label = scoring.LabelLive
 	}
-	version := m.route.Labels[label]
-	if version == 0 && label == scoring.LabelLive {
-		r.fail("a request for model %s finds no live version", m.name)
-	}
-	return version
+	return m.route.Labels[label]
 }
 
-// newest is the version that answers where no document decides.
-func (r *runtime) newest(m *served, label string) int64 {
-	if !r.documented || label != "" && label != scoring.LabelLive || len(m.loaded) == 0 {
+// newest is the version that answers where no document decides; 0 for none, and while one may
+// decide that is not known.
+func (r *runtime) newest(m *served) int64 {
+	if !r.documented && m.taken == 0 || len(m.loaded) == 0 {
 		return 0
 	}
 	return slices.Max(slices.Collect(maps.Keys(m.loaded)))

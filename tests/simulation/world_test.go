@@ -67,6 +67,9 @@ func (w *world) live() {
 	for i := range w.plan.operators {
 		actors.Go(func() { w.operate(i) })
 	}
+	for _, o := range w.plan.away {
+		w.unreachable(o)
+	}
 	w.sleep(w.plan.active)
 	w.quiet.Store(true)
 	w.note("world", "quiet", "", 0, "")
@@ -160,7 +163,7 @@ func (w *world) age(model string) {
 		{Action: catalog.ActionRegister, Apply: func(m *catalog.Model) error { return m.Register(v, nil) }},
 		{Action: catalog.ActionPin, Apply: func(m *catalog.Model) error { return m.SetPinned(!m.Pinned) }},
 	}
-	for i := range w.chance("age").from(55, 62) {
+	for i := range w.chance("age").from(60, 63) {
 		if _, err := w.direct().Commit(w.ctx, model, changes[min(i, 1)]); err != nil {
 			w.fail("age model %s: %s", model, err)
 		}
