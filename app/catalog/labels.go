@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -18,7 +21,7 @@ const maxLabels = 64
 // registered without anybody being asked), for the labels that a running rollout moves, and
 // for a label too many.
 func (m *Model) SetLabel(label string, version int64, accept Accept) error {
-	if err := scoring.CheckName("label", label); err != nil {
+	if err := checkLabel(label); err != nil {
 		return err
 	}
 	if err := m.usable(version); err != nil {
@@ -45,11 +48,30 @@ func (m *Model) SetLabel(label string, version int64, accept Accept) error {
 			return err
 		}
 		next.Previous = was
+		if answered := m.newestInFolder(); was == 0 && answered != version {
+			next.Previous = answered // without a label
+		}
 		next.moveLive(version)
 	} else {
 		next.Labels[label] = version
 	}
 	m.State = next
+	return nil
+}
+
+// checkLabel refuses what could not be told from something else by those who read it.
+func checkLabel(label string) error {
+	if err := scoring.CheckName("label", label); err != nil {
+		return err
+	}
+	for _, taken := range []string{scoring.LabelLive, LabelCanary, "newest"} {
+		if strings.EqualFold(label, taken) && (label != taken || taken == "newest") {
+			return scoring.Errorf(scoring.Invalid, "label %q would be taken for %q: want another name", label, taken)
+		}
+	}
+	if _, err := strconv.ParseInt(label, 10, 64); err == nil {
+		return scoring.Errorf(scoring.Invalid, "label %q would be taken for a version: want a name with a letter", label)
+	}
 	return nil
 }
 

@@ -17,8 +17,18 @@ func TestSetLabel(t *testing.T) {
 		t.Error("a label other than live made the model managed")
 	}
 	must(t, m.SetLabel(scoring.LabelLive, 1, nil))
-	if !m.Managed() || m.Previous != 0 {
-		t.Errorf("managed %v, previous %d; want true, and none before the first", m.Managed(), m.Previous)
+	if !m.Managed() || m.Previous != 3 {
+		t.Errorf("managed %v, previous %d; want true, and the one that answered before", m.Managed(), m.Previous)
+	}
+	first := overTheRegistry(unmanaged(t, 2))
+	must(t, first.SetLabel(scoring.LabelLive, 1, nil))
+	if first.Previous != 0 {
+		t.Errorf("previous %d, and nothing answered before", first.Previous)
+	}
+	for label, want := range map[string]string{
+		"LIVE": `label "LIVE" would be taken for "live"`, "newest": `would be taken for "newest"`, "7": `label "7" would be taken for a version`,
+	} {
+		refuses(t, m, func() error { return m.SetLabel(label, 1, nil) }, scoring.Invalid, want)
 	}
 	must(t, m.SetLabel(scoring.LabelLive, 3, nil))
 	same(t, "state", m.State, catalog.State{Labels: map[string]int64{"beta": 2, "live": 3}, Previous: 1})
@@ -70,7 +80,7 @@ func TestSetLabelRefuses(t *testing.T) {
 
 	many := unmanaged(t, 7)
 	refuses(t, many, func() error { return many.SetLabel("beta", 8, nil) }, scoring.NotFound, "or take one of 7, 6, 5, 4, 3 or an older one")
-	gone := unmanaged(t, 1)
+	gone := overTheRegistry(unmanaged(t, 1))
 	must(t, gone.Retire(1))
 	refuses(t, gone, func() error { return gone.SetLabel("beta", 8, nil) }, scoring.NotFound, "a new one: all others are retired")
 	empty := catalog.New("faq")

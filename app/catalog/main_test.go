@@ -103,3 +103,12 @@ func refuses(t *testing.T, m *catalog.Model, change func() error, code scoring.C
 		t.Errorf("the change failed and left something behind:\nbefore %s\nafter  %s", before, after)
 	}
 }
+
+// overTheRegistry makes m one whose versions came over the registry: none answers by itself.
+func overTheRegistry(m *catalog.Model) *catalog.Model {
+	for number, v := range m.Versions {
+		v.Location = catalog.InStore
+		m.Versions[number] = v
+	}
+	return m
+}

@@ -181,6 +181,8 @@ func TestRegisterComparesWithWhatCallersUse(t *testing.T) {
 
 	must(t, m.Register(other(3), nil)) // not managed: the newest counts
 	refuses(t, m, func() error { return m.Register(version(4), nil) }, scoring.Conflict, "callers of version 3")
+	refuses(t, m, func() error { return m.Retire(3) }, scoring.Conflict, "answers, as the newest of the models folder")
+	overTheRegistry(m)
 	must(t, m.Retire(3))
 	must(t, m.Retire(2)) // now the newest of those that are left
 	must(t, m.Register(version(4), nil))

@@ -19,6 +19,9 @@ func (m *Model) Retire(version int64) error {
 	if m.Standing[version] == Retired {
 		return nil
 	}
+	if !m.Managed() && version == m.newestInFolder() {
+		return scoring.Errorf(scoring.Conflict, "version %d of %q answers, as the newest of the models folder: set the label %q to another version first", version, m.Name, scoring.LabelLive)
+	}
 	if by := m.usedBy(version); len(by) > 0 {
 		return scoring.Errorf(scoring.Conflict, "version %d of %q is in use by %s: give them another version first", version, m.Name, strings.Join(by, ", "))
 	}
@@ -49,6 +52,17 @@ func (s *State) usedBy(version int64) []string {
 		by = append(by, "the running rollout")
 	}
 	return by
+}
+
+// newestInFolder is the newest version that came with the app and is in use: the version that
+// answers where no label says which does. 0 where there is none.
+func (m *Model) newestInFolder() (newest int64) {
+	for number, v := range m.Versions {
+		if v.Location == InModelsFolder && m.Standing[number] == "" {
+			newest = max(newest, number)
+		}
+	}
+	return newest
 }
 
 // SetPinned says whether the versions that answer stay in memory whatever else needs room. The

@@ -73,6 +73,9 @@ func (m *Model) canRollOut(candidate int64, accept Accept) error {
 	if err := m.keepsPromises(m.Versions[candidate], accept); err != nil {
 		return err
 	}
+	if was := m.Labels[LabelCanary]; was != 0 && was != candidate {
+		return scoring.Errorf(scoring.Conflict, "label %q of %q names version %d, and a rollout needs it for its candidate: remove the label, or give it another name", LabelCanary, m.Name, was)
+	}
 	return m.roomFor(LabelCanary)
 }
 

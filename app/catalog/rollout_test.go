@@ -78,7 +78,8 @@ func TestRollBackOfARollout(t *testing.T) {
 // TestRollBackDoesNotSwing: a second rollback would end at the version that failed first.
 func TestRollBackDoesNotSwing(t *testing.T) {
 	t.Parallel()
-	m := managed(t, 2)
+	m := overTheRegistry(unmanaged(t, 2))
+	must(t, m.SetLabel(scoring.LabelLive, 1, nil))
 	must(t, m.SetTraffic(&catalog.Traffic{Weights: map[int64]int{1: 1, 2: 1}}))
 	refuses(t, m, func() error { return m.RollBack("", noon) }, scoring.Conflict, "version 1", "no version before it to go back to", "move the label")
 	must(t, m.SetLabel(scoring.LabelLive, 2, nil))
@@ -87,6 +88,11 @@ func TestRollBackDoesNotSwing(t *testing.T) {
 	must(t, m.RollBack("errors", noon))
 	same(t, "state", m.State, catalog.State{Labels: map[string]int64{"live": 1}, Standing: map[int64]catalog.Standing{2: catalog.RolledBack}})
 	refuses(t, m, func() error { return m.RollBack("", noon) }, scoring.Conflict, "after a rollback there is none")
+	refuses(t, m, func() error { return m.SetTraffic(&catalog.Traffic{Weights: map[int64]int{1: 1, 2: 1}}) }, scoring.Conflict, `version 2 of "faq" was rolled back`)
+	must(t, m.SetLabel(catalog.LabelCanary, 1, nil))
+	refuses(t, m, func() error {
+		return m.BeginRollout(2, nil, catalog.Rule{}, "", catalog.Accept{catalog.AcceptRolledBack}, noon)
+	}, scoring.Conflict, `label "canary" of "faq" names version 1`)
 }
 
 // TestRollBackToWhatFailed: what was live before can have failed as a candidate since.

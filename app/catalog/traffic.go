@@ -41,6 +41,9 @@ func (m *Model) SetTraffic(t *Traffic) error {
 		if err := m.usable(version); err != nil {
 			return err
 		}
+		if m.Standing[version] == RolledBack {
+			return scoring.Errorf(scoring.Conflict, "traffic: version %d of %q was rolled back%s: leave it out, or move the label %q to it, which can be confirmed", version, m.Name, m.since(version), scoring.LabelLive)
+		}
 		if all := Breaking(m.Versions[m.Labels[scoring.LabelLive]], m.Versions[version]); len(all) > 0 {
 			return scoring.Errorf(scoring.Conflict, "traffic: version %d breaks what callers of version %d rely on, and some of them would get it: %s", version, m.Labels[scoring.LabelLive], strings.Join(all, "; "))
 		}

@@ -26,7 +26,7 @@ func (f *Follower) follow(doc *catalog.Model, back bool) {
 	case f.closed || m != nil && m.doc.Revision >= doc.Revision && !back:
 		return
 	case m == nil:
-		m = &followed{newer: func() {}}
+		m = &followed{newer: func() {}, since: time.Now()}
 		f.models[doc.Name] = m
 	}
 	m.newer()
@@ -44,7 +44,7 @@ func (f *Follower) applyAll(ctx context.Context, m *followed, doc *catalog.Model
 			return
 		}
 		f.config.Log.Warn().Str("model", doc.Name).Int64("revision", doc.Revision).Str("reason", reason).Dur("retry_in_ms", pause).
-			Msg("the registry's document is not in force here: what was served goes on")
+			Msg("the registry's document is not in force on this replica: what it served before goes on")
 		select {
 		case <-ctx.Done():
 			return
@@ -158,6 +158,10 @@ func restrict(want, old catalog.Route, has func(int64) bool) catalog.Route {
 	return now
 }
 
+// strict is how long a replica that starts is not ready because a live version is not served
+// yet. It ends: one model that cannot be loaded must not make all others unavailable.
+const strict = 5 * time.Minute
+
 // applied notes how far a document is in force.
 func (f *Follower) applied(ctx context.Context, m *followed, doc *catalog.Model, missing string) {
 	f.mu.Lock()
@@ -165,7 +169,9 @@ func (f *Follower) applied(ctx context.Context, m *followed, doc *catalog.Model,
 	if ctx.Err() != nil || m.doc != doc {
 		return
 	}
-	m.reason, m.tried = missing, true
+	m.reason = missing
+	route, dealt := f.config.Runtime.Route(doc.Name)
+	m.tried = m.tried || missing == "" || dealt && route.Labels[scoring.LabelLive] != 0 || time.Since(m.since) > strict
 	if missing == "" {
 		m.applied = doc.Revision
 		if len(m.other) > 0 {

@@ -112,7 +112,9 @@ type followed struct {
 	newer context.CancelFunc
 	// other are the versions that are served from other files than the document's.
 	other []int64
-	// tried says that all that the first document needs was tried once.
+	// since is when the model was first followed; tried says that its live version is served, or
+	// that it was waited for long enough.
+	since time.Time
 	tried bool
 	// older counts how often in a row the store had an older document than this one.
 	older int
@@ -184,8 +186,9 @@ func (f *Follower) untilNext() time.Duration {
 // that starts waits for them.
 const firstLooks = 50 * time.Millisecond
 
-// Settled says whether what the documents need was tried once: those that the state store
-// has or, while it does not answer, those that this replica remembers.
+// Settled says whether the live version of every document is served, or was waited for long
+// enough: of those that the state store has or, while it does not answer, of those that this
+// replica remembers.
 func (f *Follower) Settled() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -96,14 +96,15 @@ func (f *Follower) candidateFailed(ctx context.Context, m *followed, doc *catalo
 	if current {
 		m.failed++
 	}
-	over := current && m.failed >= maxFailures && (scoring.CodeOf(cause) != scoring.Unavailable || time.Since(m.failing) >= patience)
+	failed := m.failed
+	over := current && failed >= maxFailures && (scoring.CodeOf(cause) != scoring.Unavailable || time.Since(m.failing) >= patience)
 	f.mu.Unlock()
 	if !over {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	reason := fmt.Sprintf("replica %s could not load version %d, %d times in a row: %s", f.config.Replica, version, maxFailures, cause)
+	reason := fmt.Sprintf("replica %s could not load version %d, %d times in a row: %s", f.config.Replica, version, failed, cause)
 	err := f.decide(ctx, doc, catalog.ActionRollback, reason, func(m *catalog.Model) error { return m.RollBack(reason, time.Now()) })
 	if err != nil {
 		f.config.Log.Warn().Err(err).Str("model", doc.Name).Msg("a rollout whose candidate cannot be loaded could not be rolled back: that is tried again")

@@ -1,5 +1,7 @@
 package follow
 
+import "fmt"
+
 // State is how far the replica is.
 type State struct {
 	// Store is how the state store answers.
@@ -41,7 +43,11 @@ func (f *Follower) State() State {
 	defer f.mu.Unlock()
 	s := State{Store: f.store, Index: f.index, Documented: f.documented, Models: map[string]ModelState{}}
 	for name, m := range f.models {
-		s.Models[name] = m.state()
+		state := m.state()
+		if state.Reason == "" {
+			state.Reason = f.lost(name)
+		}
+		s.Models[name] = state
 	}
 	for name, wrong := range f.unread {
 		m := s.Models[name]
@@ -49,6 +55,20 @@ func (f *Follower) State() State {
 		s.Models[name] = m
 	}
 	return s
+}
+
+// lost says which version that requests are dealt out to cannot answer any more.
+func (f *Follower) lost(name string) string {
+	route, ok := f.config.Runtime.Route(name)
+	if !ok {
+		return ""
+	}
+	for _, version := range route.Versions() {
+		if !f.config.Runtime.Has(name, version) {
+			return fmt.Sprintf("version %d cannot be loaded any more", version)
+		}
+	}
+	return ""
 }
 
 func (m *followed) state() ModelState {

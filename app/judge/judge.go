@@ -27,6 +27,7 @@ package judge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,6 +153,9 @@ func verdict(findings []finding, left time.Duration) (Action, string) {
 	case len(missing) > 0:
 		return Wait, "waiting for " + strings.Join(missing, ", ")
 	default:
+		if slices.ContainsFunc(findings, func(f finding) bool { return strings.Contains(f.numbers, "not compared") }) {
+			return Advance, "no limit that could be looked at is broken"
+		}
 		return Advance, "all limits are kept"
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/rs/zerolog"
 
@@ -43,9 +44,23 @@ func (t trial) Load(ctx context.Context, ref artifact.Ref) (verify.Loaded, error
 		return verify.Loaded{}, err
 	}
 	return verify.Loaded{
-		Signature: v.Session.Signature(), Manifest: v.Manifest, Size: v.Size, Files: a.Files, Warnings: a.Warnings,
+		Signature: v.Session.Signature(), Manifest: v.Manifest, Size: v.Size, Files: a.Files, Warnings: append(a.Warnings, unlisted(ref, v.Manifest)...),
 		Asker: v, Close: v.Session.Close,
 	}, nil
+}
+
+// unlisted warns of files that the version's digest does not cover.
+func unlisted(ref artifact.Ref, m artifact.Manifest) (warnings []string) {
+	entries, err := os.ReadDir(ref.Dir)
+	if err != nil {
+		return nil // loading it has said what is wrong
+	}
+	for _, entry := range entries {
+		if _, listed := m.Files[entry.Name()]; !listed && !entry.IsDir() && entry.Name() != "model.yaml" {
+			warnings = append(warnings, fmt.Sprintf("file %s is not among the files of model.yaml: the digest does not cover it", entry.Name()))
+		}
+	}
+	return warnings
 }
 
 // openRuntime loads ONNX Runtime.

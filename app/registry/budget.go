@@ -20,10 +20,10 @@ type noRoomError struct {
 // Error implements error.
 func (e *noRoomError) Error() string {
 	return fmt.Sprintf("model %s takes about %s, and the budget of %s (ONDA_MEMORY_BUDGET) has room for %s: %s are taken by models that are pinned or being loaded; raise the budget, or unpin a model",
-		e.version, megabytes(e.need), megabytes(e.budget), megabytes(e.rest), megabytes(e.kept))
+		e.version, mebibytes(e.need), mebibytes(e.budget), mebibytes(e.rest), mebibytes(e.kept))
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // need is the memory that a version will take, as far as is known before it is loaded: what
 // it took the last time, what was measured when it was registered, or the size of its files.
@@ -200,7 +200,7 @@ func (k *Keeper) note(key versionKey, err error) {
 		k.config.Registry.explain(key, "")
 		return
 	}
-	if errors.As(err, new(*noRoomError)) || k.ctx.Err() != nil {
+	if e, ok := errors.AsType[*noRoomError](err); ok && e.need <= e.budget || k.ctx.Err() != nil {
 		return // it is not the version's fault, and may be otherwise in a moment
 	}
 	delete(k.proven, key)

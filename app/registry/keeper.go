@@ -28,7 +28,7 @@ type Checker interface {
 	Check(ctx context.Context, ref artifact.Ref, v catalog.Version) error
 }
 
-// Progress hears how a load goes on: "wait", "fetch" with bytes, "check", "load".
+// Progress hears how a load goes on: "waiting", "fetch" with bytes, "check", "load".
 type Progress func(stage string, done, total int64)
 
 // KeeperConfig is what a keeper needs.
@@ -297,7 +297,7 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 // inTurn works when it is the load's turn: loading takes every core that it gets. Fetching
 // takes none, and is not waited for by others.
 func (k *Keeper) inTurn(ctx context.Context, progress Progress, work func() error) error {
-	progress("wait", 0, 0)
+	progress("waiting", 0, 0)
 	select {
 	case k.turns <- struct{}{}:
 		defer func() { <-k.turns }()

@@ -179,7 +179,7 @@ func TestWhatDoesNotFitIsRefusedWithTheNumbers(t *testing.T) {
 	w := newWorld(t, 3, 250)
 	w.memory = 120e6
 	err := w.ask(t, 0)
-	const want = "Unavailable: model m0@1 takes about 120.0 MB, and the budget of 0.0 MB (ONDA_MEMORY_BUDGET) has room for 0.0 MB: 0.0 MB are taken by models that are pinned or being loaded; raise the budget, or unpin a model"
+	const want = "Unavailable: model m0@1 takes about 114.4 MiB, and the budget of 0.0 MiB (ONDA_MEMORY_BUDGET) has room for 0.0 MiB: 0.0 MiB are taken by models that are pinned or being loaded; raise the budget, or unpin a model"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -286,7 +286,7 @@ func TestRegisteredVersionsAreFetchedCheckedAndProven(t *testing.T) {
 			if files.released.Load() != 1 || files.checks.Load() != 1 {
 				t.Errorf("released %d times, checked %d times", files.released.Load(), files.checks.Load())
 			}
-			if tt.want == "" && strings.Join(stages, " ") != "fetch fetch wait check wait load" {
+			if tt.want == "" && strings.Join(stages, " ") != "fetch fetch waiting check waiting load" {
 				t.Errorf("stages: %v", stages)
 			}
 			if k.Proven("m", 2).IsZero() == (tt.want == "") {

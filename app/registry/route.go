@@ -113,9 +113,14 @@ func (r *Registry) goOnLocked(m *model, doc *catalog.Model) {
 		return
 	}
 	version := newest(m.versions)
-	if s := m.versions[version]; s != nil && s.State == Available {
-		m.route = &catalog.Route{Labels: map[string]int64{scoring.LabelLive: version}}
+	s := m.versions[version]
+	if s == nil || s.State != Available {
+		return
 	}
+	if v, ok := doc.Versions[version]; ok && v.Digest != s.Version.ID.Digest {
+		return // what answered are other files than the document's: see Take
+	}
+	m.route = &catalog.Route{Labels: map[string]int64{scoring.LabelLive: version}}
 }
 
 // dealt says whether requests are dealt out to a version.
@@ -197,9 +202,12 @@ func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
 	case r.undecidedLocked(m):
 		return 0, notDocumented(name)
 	case !m.managed && label == scoring.LabelLive:
-		return newest(m.versions), nil
+		if version := newest(m.versions); version != 0 {
+			return version, nil
+		}
+		return 0, scoring.Errorf(scoring.NotFound, "model %q has no label %q yet, and nothing answers without: set it over /registry/v1/models/%s/labels/%s, or with `onda models label %s %s VERSION`", name, label, name, label, name, label)
 	case m.managed && m.route == nil:
-		return 0, scoring.Errorf(scoring.Unavailable, "model %q is loading", name).WithRetryAfter(time.Second)
+		return 0, scoring.Errorf(scoring.Unavailable, "model %q is not loaded on this replica yet: GET /registry/v1/models/%s says why", name, name).WithRetryAfter(time.Second)
 	case m.managed && want.Ref.Label == "" && len(m.route.Shares) > 0:
 		return m.route.Pick(name, want.Caller.Key, want.Caller.App, r.draw()), nil
 	case m.managed && m.route.Labels[label] != 0:
@@ -211,12 +219,13 @@ func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
 	}
 }
 
-// newest is the version that answers where nobody decided: the newest that is loaded, or
-// can be, or the newest of all where none is.
+// newest is the version that answers where nobody decided: the newest of the models folder
+// that is loaded, or can be, or the newest of all of them where none is. A version that came
+// over the registry answers by itself never; 0 where there is no other.
 func newest(versions map[int64]*Status) int64 {
 	var last, usable int64
 	for number, s := range versions {
-		if s.Retired {
+		if s.Retired || s.Registered != nil && s.Registered.Location != catalog.InModelsFolder {
 			continue
 		}
 		last = max(last, number)
@@ -231,7 +240,10 @@ func newest(versions map[int64]*Status) int64 {
 func (m *model) named() map[string]int64 {
 	switch {
 	case !m.managed:
-		return map[string]int64{scoring.LabelLive: newest(m.versions)}
+		if version := newest(m.versions); version != 0 {
+			return map[string]int64{scoring.LabelLive: version}
+		}
+		return map[string]int64{}
 	case m.route == nil:
 		return map[string]int64{}
 	default:

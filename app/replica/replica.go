@@ -122,7 +122,7 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 func sentence(c *admin.Comparison) string {
 	switch {
 	case c.Samples == 0:
-		return "nobody asked the model lately: there was nothing to compare, but golden inputs where the version has any"
+		return "no recent request was answered: there was nothing to compare, but golden inputs where the version has any"
 	case c.Baseline == 0:
 		return fmt.Sprintf("version %d answered %d of %d recent requests, %.2f ms in the median", c.Candidate, c.Samples-c.Failed, c.Samples, c.CandidateP50)
 	default:

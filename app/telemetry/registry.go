@@ -32,8 +32,8 @@ func newRegistryMetrics(registry *prometheus.Registry) *registryMetrics {
 			Name: "onda_model_evictions_total", Help: "Versions put out of memory to make room for others.",
 		}),
 		mirrored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onda_mirrored_total", Help: "Requests copied to a second version, by the version that answered and outcome: agreed, disagreed or failed.",
-		}, []string{"model", "version", "outcome"}),
+			Name: "onda_mirrored_total", Help: "Requests copied to a second version, by the version that answered, the mirror that was asked as well, and outcome: agreed, disagreed or failed.",
+		}, []string{"model", "version", "mirror", "outcome"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "onda_mirrors_dropped_total", Help: "Copies of requests that were not made, by reason.",
 		}, []string{"model", "reason"}),
@@ -59,7 +59,7 @@ func (m *Metrics) Loaded(_ scoring.ModelRef, took time.Duration, err error) {
 func (m *Metrics) Evicted(scoring.ModelRef) { m.registered.evictions.Inc() }
 
 // Mirrored counts a copy of a request that a second version was asked.
-func (m *Metrics) Mirrored(answered, _ scoring.ModelID, d compare.Difference, _ time.Duration, err error) {
+func (m *Metrics) Mirrored(answered, mirror scoring.ModelID, d compare.Difference, _ time.Duration, err error) {
 	outcome := "agreed"
 	switch {
 	case err != nil:
@@ -67,7 +67,7 @@ func (m *Metrics) Mirrored(answered, _ scoring.ModelID, d compare.Difference, _ 
 	case d.Disagrees:
 		outcome = "disagreed"
 	}
-	m.registered.mirrored.WithLabelValues(answered.Name, strconv.FormatInt(answered.Version, 10), outcome).Inc()
+	m.registered.mirrored.WithLabelValues(answered.Name, strconv.FormatInt(answered.Version, 10), strconv.FormatInt(mirror.Version, 10), outcome).Inc()
 }
 
 // MirrorDropped counts a copy that was not made.

@@ -21,9 +21,9 @@ func TestRegistryMetrics(t *testing.T) {
 	m.Loaded(scoring.ModelRef{Name: "b", Version: 1}, time.Second, errors.New("broken"))
 	m.Evicted(scoring.ModelRef{Name: "a", Version: 1})
 	id := scoring.ModelID{Name: "a", Version: 2}
-	m.Mirrored(id, scoring.ModelID{}, compare.Difference{}, 0, nil)
-	m.Mirrored(id, scoring.ModelID{}, compare.Difference{Disagrees: true, Max: 1}, 0, nil)
-	m.Mirrored(id, scoring.ModelID{}, compare.Difference{}, 0, errors.New("broken"))
+	m.Mirrored(id, scoring.ModelID{Name: "a", Version: 3}, compare.Difference{}, 0, nil)
+	m.Mirrored(id, scoring.ModelID{Name: "a", Version: 3}, compare.Difference{Disagrees: true, Max: 1}, 0, nil)
+	m.Mirrored(id, scoring.ModelID{Name: "a", Version: 3}, compare.Difference{}, 0, errors.New("broken"))
 	m.MirrorDropped(id, "busy")
 	m.Changed("label", "OK")
 	has(t, m,
@@ -33,9 +33,9 @@ func TestRegistryMetrics(t *testing.T) {
 		"onda_models_memory_bytes 80", "onda_models_memory_budget_bytes 100",
 		`onda_model_loads_total{outcome="loaded"} 1`, `onda_model_loads_total{outcome="failed"} 1`,
 		"onda_model_load_duration_seconds_sum 3", "onda_model_evictions_total 1",
-		`onda_mirrored_total{model="a",outcome="agreed",version="2"} 1`,
-		`onda_mirrored_total{model="a",outcome="disagreed",version="2"} 1`,
-		`onda_mirrored_total{model="a",outcome="failed",version="2"} 1`,
+		`onda_mirrored_total{mirror="3",model="a",outcome="agreed",version="2"} 1`,
+		`onda_mirrored_total{mirror="3",model="a",outcome="disagreed",version="2"} 1`,
+		`onda_mirrored_total{mirror="3",model="a",outcome="failed",version="2"} 1`,
 		`onda_mirrors_dropped_total{model="a",reason="busy"} 1`,
 		`onda_registry_changes_total{action="label",code="OK"} 1`)
 }

@@ -3,6 +3,7 @@
 # What is missing is set up first; what would stop it in the end (a port in use) is told before that.
 #
 #   deploy/local/run.sh               ports: ONDA_PORT=8081 deploy/local/run.sh, names in lib/ports.sh
+#                                     settings: ONDA_REGISTRY_CHANGES=token deploy/local/run.sh goes before dapr.yaml
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,6 +15,8 @@ source "$here/lib/onnxruntime.sh"
 source "$here/lib/gotools.sh"
 # shellcheck source=lib/ports.sh
 source "$here/lib/ports.sh"
+# shellcheck source=lib/logs.sh
+source "$here/lib/logs.sh"
 
 # How long the first answer may take: a large model on a slow disk.
 readonly READY_WITHIN=60
@@ -108,33 +111,6 @@ http_status() {
   ) 2>/dev/null || true
 }
 
-# newest_log APP KIND: the log that dapr writes for this run.
-newest_log() {
-  local log newest=''
-  for log in "$ROOT/.dapr/logs/$1_$2"_*.log; do
-    if [[ -z $newest || $log -nt $newest ]]; then newest=$log; fi
-  done
-  printf '%s' "$newest"
-}
-
-# dead_part: dapr goes on when one of the programs has ended, and says so only in its log. Prints one line then.
-dead_part() {
-  local app kind log
-  for app in onda portal; do
-    for kind in app daprd; do
-      log=$(newest_log "$app" "$kind")
-      [[ -f $log && $log -nt $PID_FILE ]] || continue
-      if grep -q -E 'The (App|daprd) process exited with error' "$log"; then
-        if [[ $kind == app ]]; then kind=$app; else kind="the sidecar of $app"; fi
-        printf '%s ended while starting%s; log: %s' "$kind" \
-          "$(grep -v 'process exited' "$log" | grep -E -i 'level=(fatal|error)|error|ERR' | tail -n 1 | sed -E 's/.*msg="(.*)" app_id.*/\1/; s/^== APP - [a-z]+ == //; s/^/: /' | cut -c 1-300)" \
-          "$(short "$log")"
-        return
-      fi
-    done
-  done
-}
-
 ready() {
   [[ $(http_status "$(port DAPR_HTTP_PORT)" /v1.0/invoke/onda/method/v2/health/ready) == 200 ]] &&
     [[ $(http_status "$(port PORTAL_PORT)" /healthz) == 200 ]]
@@ -146,7 +122,7 @@ wait_until_ready() {
   while ! ready; do
     kill -0 "$GROUP" 2>/dev/null || fail "dapr ended before Onda was ready: see its lines above; logs: .dapr/logs"
     dead=$(dead_part)
-    [[ -z $dead ]] || fail "$dead"
+    [[ -z $dead ]] || fail "${dead/ ended/ ended while starting}"
     ((SECONDS - started < READY_WITHIN)) || fail "Onda was not ready after $READY_WITHIN seconds: see $(short "$(newest_log onda app)") and $(short "$(newest_log onda daprd)")"
     sleep 0.1
   done
@@ -190,7 +166,7 @@ for ((tick = 0; ; tick++)); do
   if ! kill -0 "$GROUP" 2>/dev/null || ! wanted; then break; fi
   if ((tick % 4 == 3)); then
     dead=$(dead_part)
-    [[ -z $dead ]] || fail "${dead/ended while starting/ended}. Nothing restarts it here: run make run again"
+    [[ -z $dead ]] || fail "$dead. Nothing restarts it here: run make run again"
   fi
   sleep 0.5
 done

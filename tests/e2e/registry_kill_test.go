@@ -70,7 +70,7 @@ type victim struct {
 // String counts the kills.
 func (v *victim) String() string { return fmt.Sprintf("%s %d times", v.name, len(v.times)) }
 
-// killUntil kills one after the other, in an order of chance, until done is closed and each
+// killUntil kills one or two at a time, in an order of chance, until done is closed and each
 // was killed. The first victims are the replicas' Ondas, in their order.
 func killUntil(t *testing.T, done <-chan struct{}, chance *rand.Rand, redis *ondatest.RedisServer, replicas []*replica) (all []*victim) {
 	t.Helper()
@@ -81,21 +81,34 @@ func killUntil(t *testing.T, done <-chan struct{}, chance *rand.Rand, redis *ond
 		all = append(all, &victim{name: fmt.Sprintf("sidecar %d", i+1), kill: func() { r.Sidecar.Kill() }, back: r.Sidecar.Restart})
 	}
 	all = append(all, &victim{name: "redis", kill: func() { redis.Kill() }, back: redis.Restart})
-	some := func(least, most time.Duration) { time.Sleep(least + rand.N(most-least)) }
 	for {
-		for _, i := range chance.Perm(len(all)) {
-			some(100*time.Millisecond, 500*time.Millisecond)
-			began := time.Now()
-			all[i].kill()
-			some(50*time.Millisecond, 300*time.Millisecond)
-			all[i].back()
-			all[i].times = append(all[i].times, [2]time.Time{began, time.Now()})
+		for next := chance.Perm(len(all)); len(next) > 0; {
+			n := min(1+chance.IntN(2), len(next))
+			killThese(chance, all, next[:n])
+			next = next[n:]
 		}
 		select {
 		case <-done:
 			return all
 		default:
 		}
+	}
+}
+
+// killThese kills some of all, and brings them back: Redis before the sidecars, which do not
+// start without it.
+func killThese(chance *rand.Rand, all []*victim, which []int) {
+	some := func(least, most int64) { time.Sleep(time.Duration(least+chance.Int64N(most-least)) * time.Millisecond) }
+	some(100, 500)
+	began := map[int]time.Time{}
+	for _, i := range which {
+		began[i] = time.Now()
+		all[i].kill()
+		some(50, 300)
+	}
+	for _, i := range slices.Backward(slices.Sorted(slices.Values(which))) {
+		all[i].back()
+		all[i].times = append(all[i].times, [2]time.Time{began[i], time.Now()})
 	}
 }
 

@@ -302,8 +302,8 @@ func startWithoutStore(t *testing.T, redis *ondatest.RedisServer, replicas []*re
 		return nil
 	})
 	redis.Kill()
-	store := fresh.store
-	if err := os.Rename(store, store+".away"); err != nil {
+	files := filepath.Join(fresh.store, "sha256")
+	if err := os.Rename(files, files+".away"); err != nil {
 		t.Fatal(err)
 	}
 	kept.Onda.Restart()
@@ -342,7 +342,7 @@ func startWithoutStore(t *testing.T, redis *ondatest.RedisServer, replicas []*re
 	if got := get(fresh.way.url + "/healthz"); got.status != http.StatusServiceUnavailable {
 		t.Errorf("health without a snapshot: %d %s", got.status, got.body)
 	}
-	if err := errors.Join(os.RemoveAll(store), os.Rename(store+".away", store)); err != nil { // Onda made a new one
+	if err := os.Rename(files+".away", files); err != nil {
 		t.Fatal(err)
 	}
 	redis.Restart()

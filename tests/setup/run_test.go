@@ -89,6 +89,90 @@ func TestRunFile(t *testing.T) {
 	}
 }
 
+// What the shell sets goes before dapr.yaml, whose env would win otherwise, and nothing else is lost of it.
+func TestRunFileLeavesSettingsToTheShell(t *testing.T) {
+	t.Parallel()
+
+	m := newMachine(t)
+	for _, tt := range []struct {
+		name  string
+		env   []string
+		taken []string
+	}{
+		{"the token", []string{"ONDA_REGISTRY_CHANGES=token", "ONDA_REGISTRY_TOKEN=sekret"}, []string{"ONDA_REGISTRY_CHANGES"}},
+		{"a store, and no cache", []string{"ONDA_ARTIFACT_STORE=/x", "ONDA_ARTIFACT_CACHE="}, []string{"ONDA_ARTIFACT_STORE", "ONDA_ARTIFACT_CACHE"}},
+		{"an address, which has names of its own", []string{"ONDA_LISTEN=127.0.0.1:1", "ONDA_ARTIFACT_STORE=/x"}, []string{"ONDA_ARTIFACT_STORE"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			local := []string{"ONDA_LOCAL_DIR=" + t.TempDir()}
+			file, err := os.ReadFile(m.bash(t, append(local, tt.env...), "run_file"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			original, err := os.ReadFile(filepath.Join(m.root, "dapr.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.ReplaceAll(string(original), ": ./", ": "+m.root+"/")
+			want = strings.ReplaceAll(want, "appDirPath: .\n", "appDirPath: "+m.root+"\n")
+			for _, name := range tt.taken {
+				shorter := regexp.MustCompile(`(?m)^ +`+name+`: .*\n`).ReplaceAllString(want, "")
+				if shorter == want {
+					t.Fatalf("dapr.yaml does not set %s", name)
+				}
+				want = shorter
+			}
+			if string(file) != want {
+				t.Errorf("got\n%s\nwant\n%s", file, want)
+			}
+		})
+	}
+	if got, want := m.bash(t, []string{"ONDA_REGISTRY_TOKEN=sekret", "ONDA_LISTEN=127.0.0.1:1"}, "run_file"), filepath.Join(m.root, "dapr.yaml"); got != want {
+		t.Errorf("with nothing that dapr.yaml sets: got %s, want %s", got, want)
+	}
+}
+
+// What ended a program is said by its own last error, or by how it ended; a line of another level that tells of an error
+// is no reason.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+
+	m := newMachine(t)
+	const (
+		innocent = `== APP - onda == {"level":"info","error":"the caller left","time":"2026-11-23T16:35:00Z","message":"change refused"}`
+		failed   = `{"level":"error","error":"listen tcp 127.0.0.1:8080: address already in use","message":"failed"}`
+		exited   = "The App process exited with error code: exit status 1"
+	)
+	for _, tt := range []struct {
+		name string
+		log  []string
+		want string
+	}{
+		{"killed", []string{"== APP - onda == " + failed, innocent, "The App process exited with error code: signal: killed"}, "killed by signal 9"},
+		{"another signal", []string{innocent, "The App process exited with error code: signal: aborted"}, "ended by a signal (aborted)"},
+		{"JSON", []string{"== APP - onda == " + failed, innocent, exited}, failed},
+		{"console", []string{"== APP - onda == 16:35:00 ERR failed error=\"no room\"", "== APP - onda == 16:35:01 INF an ERR in an error", exited}, `16:35:00 ERR failed error="no room"`},
+		{"console in colours", []string{"== APP - onda == \x1b[90m16:35:00\x1b[0m \x1b[1m\x1b[31mFTL\x1b[0m\x1b[0m no room", exited}, "16:35:00 FTL no room"},
+		{"sidecar", []string{
+			`time="2026-11-23T16:35:00Z" level=fatal msg="Fatal error from runtime: no \"port\"" app_id=onda scope=dapr.runtime`,
+			`time="2026-11-23T16:35:01Z" level=info msg="an error, level=error" app_id=onda`, "The daprd process exited with error code: exit status 1",
+		}, `Fatal error from runtime: no \"port\"`},
+		{"command line", []string{"== APP - portal == portal: PORTAL_TIMEOUT: want a time", "The App process exited with error code: exit status 2"}, "portal: PORTAL_TIMEOUT: want a time"},
+		{"panic", []string{"== APP - onda == panic: index out of range", "== APP - onda == goroutine 1 [running]:", "The App process exited with error code: exit status 2"}, "panic: index out of range"},
+		{"nothing said", []string{innocent, "The App process exited with error code: exit status 3"}, "exit code 3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			log := filepath.Join(t.TempDir(), "onda_app.log")
+			write(t, log, strings.Join(tt.log, "\n")+"\n")
+			if got := m.bash(t, nil, "last_words "+log); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // Every port of ports.sh stands in dapr.yaml once for a listener, so that a change of it changes something.
 func TestPortsOfRunFile(t *testing.T) {
 	t.Parallel()

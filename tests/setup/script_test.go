@@ -123,7 +123,7 @@ func (m *machine) run(t *testing.T, env []string, script string, args ...string)
 // bash runs a line in the scripts' own functions and gives its output without the last line break.
 func (m *machine) bash(t *testing.T, env []string, line string) string {
 	t.Helper()
-	const parts = `set -euo pipefail; cd deploy/local/lib; for part in common onnxruntime gotools ports; do source ./$part.sh; done; `
+	const parts = `set -euo pipefail; cd deploy/local/lib; for part in common onnxruntime gotools ports logs; do source ./$part.sh; done; `
 	cmd, output := m.command(t, env, filepath.Join(m.bin, "bash"), "-c", parts+line)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, output)

@@ -38,6 +38,7 @@ package simulation_test
 
 import (
 	"flag"
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -48,4 +49,7 @@ var (
 	first = flag.Uint64("first", 1, "the first seed")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800) // a world is little, and garbage soon
+	goleak.VerifyTestMain(m)
+}

@@ -64,14 +64,14 @@ func (w *world) draw() plan {
 	c := w.chance("plan")
 	p := plan{
 		calm:      c.yes(0.2),
-		active:    c.between(20*time.Second, 45*time.Second),
+		active:    c.between(15*time.Second, 40*time.Second),
 		replicas:  c.from(2, 4),
 		models:    pick(c, 1, 1, 2, 3),
 		operators: c.from(1, 4),
 		latency:   pick(c, span{time.Millisecond, 4 * time.Millisecond}, span{time.Millisecond, 20 * time.Millisecond}),
 		bad:       0.4,
 		folder:    c.yes(0.6),
-		patient:   c.yes(0.1),
+		patient:   c.yes(0.06),
 	}
 	if p.calm {
 		p.latency, p.load, p.bad = span{time.Millisecond, 5 * time.Millisecond}, span{20 * time.Millisecond, 100 * time.Millisecond}, 0.2
@@ -80,7 +80,7 @@ func (w *world) draw() plan {
 	p.fault = pick(c, 0, 0.01, 0.05, 0.2)
 	p.slow = pick(c, 0, 0, 0.01, 0.03)
 	p.plain = c.yes(0.3)
-	p.aged = c.yes(0.06)
+	p.aged = c.yes(0.05)
 	p.load = pick(c, span{20 * time.Millisecond, 300 * time.Millisecond}, span{100 * time.Millisecond, 3 * time.Second}, span{100 * time.Millisecond, 20 * time.Second})
 	p.die = c.yes(0.5)
 	p.snapshots = c.yes(0.2)

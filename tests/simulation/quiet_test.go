@@ -249,7 +249,9 @@ func (w *world) watch(c *change) {
 func (w *world) unreachable(o outage) {
 	// A look that is under way has five seconds, and the next one begins a second later.
 	const heard = 7 * time.Second
-	if o.silent || o.to-o.from < heard {
+	// A silent one beside it holds a look up for longer.
+	silent := slices.ContainsFunc(w.plan.away, func(other outage) bool { return other.silent && other.from < o.from+heard && other.to > o.from })
+	if silent || o.to-o.from < heard {
 		return
 	}
 	time.AfterFunc(o.from+heard, func() {

@@ -1,4 +1,4 @@
-# The ports that `make run` takes: their names, defaults and whether they are free.
+# The ports that `make run` takes: their names, defaults and whether they are free; and the run file made of them.
 # shellcheck shell=bash
 
 # One line a port: the variable that changes it, the number that dapr.yaml has, and what listens there.
@@ -87,14 +87,26 @@ ports_changed() {
   return 1
 }
 
-# run_file: the file to give to `dapr run -f`: dapr.yaml, or a copy with other ports. The copy stands in another folder,
-# so its paths become absolute. Each number goes through a name first: one port's new number may be another's old one.
+# shell_settings: the names of Onda's settings that dapr.yaml has and the shell too, even as empty. Addresses are not
+# among them: a port has a name of its own.
+shell_settings() {
+  local name
+  while read -r name; do
+    if [[ $name != *_LISTEN && -n ${!name+x} ]]; then printf '%s\n' "$name"; fi
+  done < <(sed -n -E 's/^ +(ONDA_[A-Z_]+): .*/\1/p' "$ROOT/dapr.yaml")
+}
+
+# run_file: the file to give to `dapr run -f`: dapr.yaml, or a copy with other ports and without the settings that the
+# shell has, as dapr hands the shell's on but lets its file go before them. The copy stands in another folder, so its paths
+# become absolute. Each number goes through a name first: one port's new number may be another's old one.
 run_file() {
-  local name default script='' numbers=''
-  if ! ports_changed; then
+  local name default script='' numbers='' settings
+  settings=$(shell_settings)
+  if [[ -z $settings ]] && ! ports_changed; then
     printf '%s' "$ROOT/dapr.yaml"
     return
   fi
+  for name in $settings; do script+="/^ +$name: /d;"; done
   while read -r name default _; do
     script+="s/([^0-9])$default\$/\\1@$name@/;"
     numbers+="s/@$name@/$(port "$name")/;"
