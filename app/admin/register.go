@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 
 // Registration is a version that somebody wants registered.
 type Registration struct {
-	// Version number; 0 for the highest and one more.
+	// Version number; 0 for the highest and one more. If there is a model.yaml, the number in
+	// it must be the same: it is not looked up.
 	Version int64
 	// Location of the files: catalog.InStore, or the URL of a folder.
 	Location string
@@ -125,9 +127,17 @@ func registeredBefore(m *catalog.Model, want Registration, files map[string]cata
 	case maps.Equal(v.Files, files):
 		return &v, nil
 	default:
-		return nil, scoring.Errorf(scoring.Conflict, "version %d of model %q is registered, %s: versions never change, register it under another number",
-			want.Version, m.Name, difference(v, files))
+		return nil, scoring.Errorf(scoring.Conflict, "version %d of model %q is registered, %s: versions never change, %s",
+			want.Version, m.Name, difference(v, files), otherNumber(files, next(m)))
 	}
+}
+
+// otherNumber says how a version gets a number that is free: model.yaml has the last word.
+func otherNumber(files map[string]catalog.File, free int64) string {
+	if _, ok := files[manifestFile]; ok {
+		return fmt.Sprintf("set version: in model.yaml to the new number (%d is free)", free)
+	}
+	return fmt.Sprintf("register it under another number (%d is free)", free)
 }
 
 // difference names a file in which a registered version and files differ.

@@ -144,9 +144,12 @@ func (a *Admin) stored(ctx context.Context, files map[string]catalog.File) error
 	return scoring.Errorf(scoring.Invalid, "not in the artifact store: %s%s: PUT each to /registry/v1/blobs/SHA256 first", strings.Join(missing, ", "), more)
 }
 
+// manifestFile names a version, in its folder.
+const manifestFile = "model.yaml"
+
 // hasManifest says whether model.yaml is among the files, which names the version.
 func hasManifest(v catalog.Version) bool {
-	_, ok := v.Files["model.yaml"]
+	_, ok := v.Files[manifestFile]
 	return ok
 }
 

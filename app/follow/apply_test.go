@@ -3,6 +3,7 @@ package follow_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,9 +111,9 @@ func TestLoadsThatFailAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := managed(t, 2)
 		label(t, store, "live", 2)
-		broken := true
+		var mended atomic.Bool
 		r := start(t, store, loading(func(context.Context, int64) error {
-			if broken {
+			if !mended.Load() {
 				return errors.New("no such file")
 			}
 			return nil
@@ -123,7 +124,7 @@ func TestLoadsThatFailAreTriedAgain(t *testing.T) {
 		if r.Settled() || r.State().InSync() {
 			t.Errorf("settled %t, in sync %t, want neither: the live version answers nobody", r.Settled(), r.State().InSync())
 		}
-		broken = false
+		mended.Store(true)
 		pass(time.Minute)
 		same(t, "routes", applied(r.runtime), []string{"3m3s [live:2]"})
 		r.inSync(t, true, "")
@@ -318,5 +319,22 @@ func TestStoppedFollowerFollowsNothing(t *testing.T) {
 		r.Follow(label(t, store, "live", 2))
 		pass(time.Second)
 		same(t, "routes", applied(r.runtime), []string{"0s [live:1]"})
+	})
+}
+
+// TestVersionThatIsLostIsSaid: it answered, and cannot any more.
+func TestVersionThatIsLostIsSaid(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, managed(t, 1))
+		pass(time.Second)
+		r.inSync(t, true, "")
+		r.runtime.mu.Lock()
+		delete(r.runtime.ready, 1)
+		r.runtime.mu.Unlock()
+		r.inSync(t, false, "version 1 cannot be loaded any more")
+		if r.State().InSync() {
+			t.Error("the replica is in sync")
+		}
 	})
 }

@@ -63,9 +63,11 @@ func (r *runtime) Apply(_ string, route catalog.Route) {
 // routeText writes a route.
 func routeText(route catalog.Route) string {
 	text := strings.TrimPrefix(fmt.Sprint(route.Labels), "map")
+	var shares strings.Builder
 	for _, s := range route.Shares {
-		text += fmt.Sprintf(" %d:%d", s.Version, s.Weight)
+		fmt.Fprintf(&shares, " %d:%d", s.Version, s.Weight)
 	}
+	text += shares.String()
 	if route.Sticky != "" {
 		text += " by " + route.Sticky
 	}
@@ -164,10 +166,10 @@ func withheld(r *runtime) []string { return get(r, func(r *runtime) []string { r
 // replica is a follower that runs.
 type replica struct {
 	*follow.Follower
-	*runtime
 
-	stop func()
-	log  *lines
+	runtime *runtime
+	stop    func()
+	log     *lines
 }
 
 // lines is a log in memory.

@@ -72,10 +72,10 @@ func (f *Follower) read(ctx context.Context, name string) error {
 	}
 	if f.restored(known, doc) {
 		f.config.Log.Warn().Str("model", name).Int64("revision", doc.Revision).Msg("the state store went back to an older document, as from a backup: following it")
-		f.follow(doc, true)
+		f.follow(doc, true) //nolint:contextcheck // what a document needs outlasts who brought it
 		return nil
 	}
-	f.Follow(doc)
+	f.Follow(doc) //nolint:contextcheck // what a document needs outlasts who brought it
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (f *Follower) recordOne(ctx context.Context, name string, v catalog.Version
 	})
 	switch {
 	case err == nil:
-		f.Follow(now)
+		f.Follow(now) //nolint:contextcheck // what a document needs outlasts who brought it
 	case refused != nil:
 		f.refused[key] = true
 		f.config.Log.Warn().Err(err).Str("model", name).Int64("version", v.Version).Msg("a version of the models folder could not be registered")

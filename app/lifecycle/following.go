@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -138,7 +137,7 @@ func (a *App) follows() any {
 		Store  string `json:"store"`
 	}{state.InSync(), "reachable"}
 	if !state.Store.Reachable {
-		health.Store = fmt.Sprintf("unreachable since %s", state.Store.Since.UTC().Format(time.RFC3339))
+		health.Store = "unreachable since " + state.Store.Since.UTC().Format(time.RFC3339)
 	}
 	return health
 }

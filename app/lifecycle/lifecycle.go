@@ -221,7 +221,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	close(a.scanned)
 	if f := a.following.follower; f != nil {
-		if err := f.ReadSnapshot(); err != nil {
+		if err := f.ReadSnapshot(); err != nil { //nolint:contextcheck // what a document needs outlasts who brought it
 			a.log.Warn().Err(err).Msg("not all that the registry was is known: waiting for the state store")
 		}
 	}

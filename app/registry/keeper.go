@@ -188,7 +188,7 @@ func (k *Keeper) Proven(name string, version int64) time.Time {
 }
 
 func (k *Keeper) await(ctx context.Context, key loadKey, progress Progress) error {
-	l := k.join(key, progress)
+	l := k.join(key, progress) //nolint:contextcheck // a load outlasts the request that asks for it
 	select {
 	case <-l.done:
 		return l.err

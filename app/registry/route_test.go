@@ -23,7 +23,7 @@ func document(name string, n int64, state catalog.State) *catalog.Model {
 }
 
 // answers asks for a version and gives the one that answers.
-func answers(r *registry.Registry, want registry.Want) (got int64, mirror int64, err error) {
+func answers(r *registry.Registry, want registry.Want) (got, mirror int64, err error) {
 	err = r.Use(context.Background(), want, func(l registry.Lease) error {
 		got = l.ID.Version
 		if l.Mirror != nil {

@@ -59,7 +59,7 @@ func (r Replica) Inspect(ctx context.Context, model string, v catalog.Version, p
 
 // Prepare implements admin.Replica.
 func (r Replica) Prepare(ctx context.Context, model *catalog.Model, version, baseline int64, progress func(admin.Progress)) (admin.Comparison, error) {
-	r.Follower.Follow(model)
+	r.Follower.Follow(model) //nolint:contextcheck // what a document needs outlasts who brought it
 	tell, hush := telling(progress)
 	defer hush()
 	err := r.Serves.Prove(ctx, model.Name, version, tell)
@@ -150,4 +150,6 @@ func telling(progress func(admin.Progress)) (tell registry.Progress, hush func()
 }
 
 // Follow implements admin.Replica.
-func (r Replica) Follow(_ context.Context, model *catalog.Model) { r.Follower.Follow(model) }
+func (r Replica) Follow(_ context.Context, model *catalog.Model) {
+	r.Follower.Follow(model) //nolint:contextcheck // what a document needs outlasts who brought it
+}

@@ -49,10 +49,7 @@ func TestRefused(t *testing.T) {
 	t.Run("crash", func(t *testing.T) { r.crash(t) })
 	t.Run("another signature", func(t *testing.T) { r.anotherSignature(t) })
 	t.Run("tampered in the store", func(t *testing.T) { r.tamperedInStore(t) })
-	t.Run("rollouts", func(t *testing.T) {
-		t.Run("fails", func(t *testing.T) { t.Parallel(); r.failsUnderRollout(t) })
-		t.Run("diverges", func(t *testing.T) { t.Parallel(); r.divergesUnderRollout(t) })
-	})
+	t.Run("rollouts", func(t *testing.T) { r.rollouts(t) })
 	t.Run("tampered in the cache", func(t *testing.T) { r.tamperedInCache(t) })
 	if s.onda.gone() {
 		t.Fatal("onda ended while versions were tried")
@@ -234,47 +231,76 @@ func (s *stack) cached(t *testing.T, data []byte) string {
 	return found[0]
 }
 
-// rollsBack rolls a version out that does as the live one on recent requests and not on later
-// ones, and gives the entry that ended it.
-func (r *refusing) rollsBack(t *testing.T, model string, rule map[string]any) (rolledBack, begun catalog.Entry) {
-	t.Helper()
-	const candidate = 2
-	ways := r.ways()
-	c := call(t, model, func(version int64, x float64) float64 {
-		if model == "bent" && version == candidate && x > limit {
+// rollout is one of a version that does as the live one on recent requests, and not on later
+// ones.
+type rollout struct {
+	*refusing
+
+	model string
+	// all get either version, live the one that the label names.
+	all, live *callers
+}
+
+// rollouts has the judge end two rollouts at once.
+func (r *refusing) rollouts(t *testing.T) {
+	fails := r.rollOut(t, "brittle", brittle(), unchanged, map[string]any{"min_samples": 20, "step_time": "100ms", "max_divergence": 1, "max_p99_ratio": 1000})
+	diverges := r.rollOut(t, "bent", bent(2), func(version int64, x float64) float64 {
+		if version == candidate && x > limit {
 			return 2 * x
 		}
 		return x
-	}, ways[0], ways[1], ways[0], ways[2])
-	// The label leads to the live version whatever becomes of the candidate.
-	live := call(t, model+"/labels/live", unchanged, ways[0])
-	c.more(t, 1, 300)
-	r.changes(t, http.MethodPost, "models/"+model+"/rollout", map[string]any{"version": candidate, "steps": []int{50}, "rule": rule, "reason": "trained again", "accept": []string{"slower"}})
-	c.asks(3 * limit)
-	live.asks(3 * limit)
+	}, map[string]any{"min_samples": 20, "min_compared": 10, "step_time": "100ms", "compare": 1, "max_p99_ratio": 1000})
+	t.Run("fails", func(t *testing.T) {
+		fails.isRolledBack(t, `step 1 of 1 \(50 %\): \d+ requests, [\d.]+ % failed \(baseline 0 % of \d+\)(?:, p99 .*)?: with 99 % confidence at least [\d.]+ % more of its requests fail than of the baseline's, where at most 1 % may`)
+	})
+	t.Run("diverges", func(t *testing.T) {
+		diverges.isRolledBack(t, `step 1 of 1 \(50 %\): \d+ requests, 0 % failed \(baseline 0 % of \d+\), p99 .*, [\d.]+ % of \d+ compared answers disagree: with 99 % confidence at least [\d.]+ % of the answers disagree, where at most 10 % may`)
+		if diverges.all.count(candidate) == 0 {
+			t.Error("the candidate answered nobody: the test tests nothing")
+		}
+		const again = `version 2 of "bent" was rolled back on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: confirm with accept "rolled-back"`
+		r.isRefused(t, http.StatusConflict, again, http.MethodPut, "models/bent/labels/live", map[string]any{"version": candidate})
+		r.isRefused(t, http.StatusConflict, again, http.MethodPost, "models/bent/rollout", map[string]any{"version": candidate})
+	})
+}
+
+// candidate of the rollouts.
+const candidate = 2
+
+// rollOut registers a version, which passes every check, and begins to roll it out under load.
+func (r *refusing) rollOut(t *testing.T, model string, onnx []byte, right func(int64, float64) float64, rule map[string]any) *rollout {
+	t.Helper()
+	ways := r.ways()
+	r.register(t, model, candidate, goldenFiles(t, model, candidate, onnx, 2, 2))
+	o := &rollout{refusing: r, model: model, all: call(t, model, right, ways[0], ways[1], ways[0], ways[2]), live: call(t, model+"/labels/live", unchanged, ways[0])}
+	o.all.more(t, 1, 300)
+	r.changes(t, http.MethodPost, "models/"+model+"/rollout", map[string]any{"version": candidate, "steps": []int{50}, "rule": rule, "accept": []string{"slower"}})
+	o.all.asks(3 * limit)
+	o.live.asks(3 * limit)
+	return o
+}
+
+// isRolledBack waits for the end of the rollout, for reasons that match.
+func (o *rollout) isRolledBack(t *testing.T, pattern string) {
+	t.Helper()
 	var d document
 	eventually(t, "the rollout ends", func() error {
-		if d = r.document(t, model); d.Rollout == nil || d.Rollout.Status == catalog.Running {
+		if d = o.document(t, o.model); d.Rollout == nil || d.Rollout.Status == catalog.Running {
 			return errors.New("it runs")
 		}
 		return nil
 	})
-	eventually(t, "the live version gets all calls again", func() error {
-		return r.follows(model, d.Revision)
-	})
+	eventually(t, "the live version gets all calls again", func() error { return o.follows(o.model, d.Revision) })
 	for range 20 {
-		if got := asked(t, r.throughOther(), model, 3*limit); got != (scored{1, 3 * limit}) {
+		if got := asked(t, o.throughOther(), o.model, 3*limit); got != (scored{1, 3 * limit}) {
 			t.Errorf("after the rollout: %+v", got)
 		}
 	}
-	live.stop()
-	live.only(t, 1)
-	c.stop()
-	if c.count(candidate) == 0 && model == "bent" {
-		t.Error("the candidate answered nobody: the test tests nothing")
-	}
-	history := r.history(t, model)
-	return history[len(history)-1], history[len(history)-2]
+	o.live.stop()
+	o.live.only(t, 1) // whatever became of the candidate
+	o.all.stop()
+	history := o.history(t, o.model)
+	checkRolledBack(t, history[len(history)-1], history[len(history)-2], pattern)
 }
 
 // checkRolledBack wants the judge to have ended the rollout, for reasons that match.
@@ -291,23 +317,4 @@ func checkRolledBack(t *testing.T, rolledBack, begun catalog.Entry, pattern stri
 	if !matches(pattern, rolledBack.Reason) {
 		t.Errorf("rolled back because %q\nwant %s", rolledBack.Reason, pattern)
 	}
-}
-
-// divergesUnderRollout rolls out a version that begins to answer otherwise.
-func (r *refusing) divergesUnderRollout(t *testing.T) {
-	r.register(t, "bent", 2, goldenFiles(t, "bent", 2, bent(2), 2, 2))
-	rolledBack, begun := r.rollsBack(t, "bent", map[string]any{"min_samples": 20, "min_compared": 10, "step_time": "100ms", "compare": 1, "max_p99_ratio": 1000})
-	checkRolledBack(t, rolledBack, begun,
-		`step 1 of 1 \(50 %\): \d+ requests, 0 % failed \(baseline 0 % of \d+\), p99 .*, [\d.]+ % of \d+ compared answers disagree: with 99 % confidence at least [\d.]+ % of the answers disagree, where at most 10 % may`)
-	const again = `version 2 of "bent" was rolled back on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: confirm with accept "rolled-back"`
-	r.isRefused(t, http.StatusConflict, again, http.MethodPut, "models/bent/labels/live", map[string]any{"version": 2})
-	r.isRefused(t, http.StatusConflict, again, http.MethodPost, "models/bent/rollout", map[string]any{"version": 2})
-}
-
-// failsUnderRollout rolls out a version that begins to fail.
-func (r *refusing) failsUnderRollout(t *testing.T) {
-	r.register(t, "brittle", 2, goldenFiles(t, "brittle", 2, brittle(), 2, 2))
-	rolledBack, begun := r.rollsBack(t, "brittle", map[string]any{"min_samples": 20, "step_time": "100ms", "max_divergence": 1, "max_p99_ratio": 1000})
-	checkRolledBack(t, rolledBack, begun,
-		`step 1 of 1 \(50 %\): \d+ requests, [\d.]+ % failed \(baseline 0 % of \d+\)(?:, p99 .*)?: with 99 % confidence at least [\d.]+ % more of its requests fail than of the baseline's, where at most 1 % may`)
 }

@@ -154,7 +154,6 @@ func TestNobodyChanges(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			c.env["ONDA_DAPR"], c.env["ONDA_MODELS_DIR"], c.env["ONDA_DRAIN_DELAY"] = "off", models, "0s"
 			c.env["ONDA_ARTIFACT_STORE"] = filepath.Join(t.TempDir(), "store")
 			onda := newOnda(t, t.TempDir(), c.env)

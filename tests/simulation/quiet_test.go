@@ -132,6 +132,17 @@ func (p *process) can(model string, version int64) bool {
 	return p.runtime.loadable(p.runtime.model(model), version, 9) == nil
 }
 
+// canAll says whether a process can load every live version.
+func (p *process) canAll() bool {
+	for i := range p.w.plan.models {
+		doc := p.w.ledger.newest(modelName(i))
+		if doc != nil && doc.Managed() && !p.can(doc.Name, doc.Labels[scoring.LabelLive]) {
+			return false
+		}
+	}
+	return true
+}
+
 // amiss compares how a process deals requests out with what the document says.
 func (p *process) amiss(doc *catalog.Model) string {
 	state := p.follower.State().Models[doc.Name]
@@ -208,7 +219,7 @@ func (p *process) amissState() string {
 	switch {
 	case !state.Documented || !p.runtime.documented:
 		return "it has not read all documents"
-	case !p.follower.Settled():
+	case !p.follower.Settled() && p.canAll():
 		return "it has not tried all that its documents need"
 	case !state.Store.Reachable:
 		return "it says that the state store does not answer: " + state.Store.Error

@@ -1,8 +1,6 @@
 package simulation_test
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -97,11 +95,16 @@ func (r *runtime) find(m *served, label, key string, random float64) int64 {
 	return m.route.Labels[label]
 }
 
-// newest is the version that answers where no document decides; 0 for none, and while one may
-// decide that is not known.
-func (r *runtime) newest(m *served) int64 {
-	if !r.documented && m.taken == 0 || len(m.loaded) == 0 {
+// newest is the version that answers where no document decides: the newest that came with the
+// replica. It is 0 for none, and while a document may decide that is not known.
+func (r *runtime) newest(m *served) (newest int64) {
+	if !r.documented && m.taken == 0 {
 		return 0
 	}
-	return slices.Max(slices.Collect(maps.Keys(m.loaded)))
+	for version := range m.folder {
+		if m.loaded[version] != nil && !m.retired[version] {
+			newest = max(newest, version)
+		}
+	}
+	return newest
 }

@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
+	"strings"
+	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -14,6 +17,9 @@ import (
 
 	"github.com/onda-serving/onda/app/scoring"
 )
+
+// errUnwritable says that it was a write that was not allowed: see [folder.write].
+var errUnwritable = errors.New("no right to write")
 
 // explain makes an error for callers of an error of a storage. name is the file, if it was
 // about one; where is the place as callers know it. The cause is for the log.
@@ -29,6 +35,10 @@ func explain(ctx context.Context, err error, name, where string) error {
 	}
 	cause := redacted{err}
 	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return scoring.Errorf(scoring.Unavailable, "%s: it is full: make room there, or name another place in the server's settings", where).WithCause(cause)
+	case errors.Is(err, errUnwritable), errors.Is(err, syscall.EROFS):
+		return scoring.Errorf(scoring.Unavailable, "%s: it cannot be written: it is read-only, or not Onda's: give the user that Onda runs as the right to it, or name another place in the server's settings", where).WithCause(cause)
 	case isNoBucket(err):
 		return scoring.Errorf(scoring.NotFound, "%s: there is no such container or bucket", where).WithCause(cause)
 	case isMissing(err):
@@ -46,6 +56,12 @@ func explain(ctx context.Context, err error, name, where string) error {
 	default:
 		return scoring.Errorf(scoring.Unavailable, "%s: the storage cannot be reached, or gave no usable answer; the server's log has the details", where).WithCause(cause)
 	}
+}
+
+// isUnwritable says whether an error is that nothing can be written to a
+// folder: it is full, read-only or somebody else's. Another try does not help.
+func isUnwritable(err error) bool {
+	return errors.Is(err, errUnwritable) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
 // isNoBucket tells a container or bucket that is not there from a file in it.
@@ -89,12 +105,23 @@ func status(err error) int {
 	return googleStatus(err)
 }
 
-// redacted is an error without the parameters of the URLs in its text: shared access
-// signatures are such.
+// redacted is an error for the log, and for the operators who are shown a cause: without the
+// parameters of the URLs in its text, as shared access signatures are such, and without the
+// names of system calls and the paths inside a folder.
 type redacted struct{ err error }
 
 var parameters = regexp.MustCompile(`\?[^\s"']+`)
 
-func (r redacted) Error() string { return parameters.ReplaceAllString(r.err.Error(), "?...") }
+// Error is the text without them.
+func (r redacted) Error() string {
+	text := r.err.Error()
+	if inner, ok := errors.AsType[*fs.PathError](r.err); ok {
+		text = strings.ReplaceAll(text, inner.Error(), inner.Err.Error())
+	}
+	if inner, ok := errors.AsType[*os.LinkError](r.err); ok {
+		text = strings.ReplaceAll(text, inner.Error(), inner.Err.Error())
+	}
+	return parameters.ReplaceAllString(text, "?...")
+}
 
 func (r redacted) Unwrap() error { return r.err }

@@ -149,15 +149,23 @@ func (f folder) size(_ context.Context, key string) (int64, bool, error) {
 func (f folder) write(ctx context.Context, key string, r io.Reader) error {
 	name := path.Join(uploads, rand.Text())
 	if err := f.fill(ctx, name, r); err != nil {
-		return errors.Join(err, f.remove(name))
+		return errors.Join(unwritable(err), f.remove(name))
 	}
 	if err := f.root.MkdirAll(path.Dir(key), 0o700); err != nil {
-		return errors.Join(err, f.remove(name))
+		return errors.Join(unwritable(err), f.remove(name))
 	}
 	if err := f.root.Rename(name, key); err != nil {
-		return errors.Join(err, f.remove(name))
+		return errors.Join(unwritable(err), f.remove(name))
 	}
 	return f.syncDirs(path.Dir(key))
+}
+
+// unwritable marks what may not be written: who may not read is told something else.
+func unwritable(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", errUnwritable, err)
+	}
+	return err
 }
 
 func (f folder) fill(ctx context.Context, name string, r io.Reader) error {

@@ -38,7 +38,7 @@ func OpenStore(ctx context.Context, url string) (*Store, error) {
 	}
 	if l.scheme == fileScheme {
 		if err := os.MkdirAll(filepath.Join("/", filepath.Join(l.path...)), 0o700); err != nil {
-			return nil, explain(ctx, named(err), "", storeName)
+			return nil, explain(ctx, named(unwritable(err)), "", storeName)
 		}
 	}
 	p, err := openPlace(ctx, l)
@@ -98,9 +98,17 @@ func (s *Store) Put(ctx context.Context, sum string, size int64, r io.Reader) er
 		if c.err != nil {
 			return c.err
 		}
-		return explain(ctx, err, sum, storeName)
+		return explainWrite(ctx, err, sum)
 	}
 	return nil
+}
+
+// explainWrite leaves out the file where it is the store that has to be mended.
+func explainWrite(ctx context.Context, err error, sum string) error {
+	if isUnwritable(err) {
+		sum = ""
+	}
+	return explain(ctx, err, sum, storeName)
 }
 
 // checked is a reader that ends with an error, and not with io.EOF, unless what was read has

@@ -93,12 +93,14 @@ func Open(dir string, maxBytes int64, log zerolog.Logger) (*Cache, error) {
 // The error is Invalid for a file that is not what the version says (it is removed), and for
 // a version that cannot be kept; TooLarge for one that is larger than the whole cache;
 // Unavailable where another try can help, as when the source breaks off again and again, or
-// nothing can be removed to make room; else it is the source's.
+// nothing can be removed to make room, or the disk is full or cannot be written; else it is
+// the source's.
 func (c *Cache) Fetch(ctx context.Context, model string, v catalog.Version, open func(context.Context) (blobs.Source, error), progress func(done, total int64)) (ref artifact.Ref, release func(), err error) {
 	e, err := newEntry(c, model, v)
 	if err != nil {
 		return artifact.Ref{}, nil, err
 	}
+	defer func() { err = diskError(err, e.record.Bytes) }()
 	for range rounds {
 		lock, err := c.wait(ctx, e.key, shared, nil)
 		if err != nil {

@@ -340,3 +340,46 @@ func FuzzFetch(f *testing.F) {
 		}
 	})
 }
+
+// TestFoldersAreMadeAgain has somebody who tidies up by hand while the server runs.
+func TestFoldersAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	v := faq.version(3)
+	for _, gone := range []string{".locks", diskcache.Key(v), filepath.Join(diskcache.Key(v), ".files"), filepath.Join(diskcache.Key(v), "faq"), "everything"} {
+		t.Run(filepath.Base(gone), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			c, s := open(t, dir, 1<<20), &source{files: faq}
+			_, release, err := c.Fetch(t.Context(), "faq", v, s.open, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if gone != "everything" {
+				err = os.RemoveAll(filepath.Join(dir, gone))
+			} else {
+				err = errors.Join(os.RemoveAll(filepath.Join(dir, ".locks")), os.RemoveAll(filepath.Join(dir, diskcache.Key(v))))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fetch(t, c, "faq", v, s)
+			other := files{"model.onnx": "another"}
+			fetch(t, c, "faq", other.version(4), &source{files: other})
+			if err := c.Note(diskcache.Key(v), "m", []byte("x")); err != nil {
+				t.Errorf("a note cannot be kept: %v", err)
+			}
+		})
+	}
+}
+
+// TestCacheThatWasRemoved has lost even its own folder, which no open handle leads back to.
+func TestCacheThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cache")
+	c := open(t, dir, 0)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, fails(t, c, faq.version(3), &source{files: faq}), scoring.Unavailable, "was removed while it was in use", "ONDA_ARTIFACT_CACHE")
+}

@@ -1,9 +1,11 @@
 package diskcache
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -31,8 +33,30 @@ func TestDiskFull(t *testing.T) {
 	if e.Code != scoring.Unavailable || e.Message != want || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v, want %s, and the cause", err, want)
 	}
-	if got := scoring.CodeOf(d.disk(os.ErrPermission)); got != scoring.Internal {
-		t.Errorf("got %s for another failure, want Internal", got)
+}
+
+// Nobody is told of an internal error: what the folder of the cache needs is in the text.
+func TestDiskErrors(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&os.PathError{Op: "mkdirat", Path: "ab", Err: syscall.EROFS}, "the artifact cache cannot be written: it is read-only, or not Onda's"},
+		{&os.PathError{Op: "openat", Path: "ab", Err: syscall.EACCES}, "the artifact cache cannot be written: it is read-only, or not Onda's"},
+		{&os.PathError{Op: "statat", Path: "ab", Err: syscall.ENOENT}, "was removed while it was in use"},
+		{&os.PathError{Op: "read", Path: "ab", Err: syscall.EIO}, "the disk of the artifact cache fails"},
+	} {
+		e := scoring.AsError(diskError(tt.err, 1))
+		if e.Code != scoring.Unavailable || !strings.Contains(e.Message, tt.want) || strings.Contains(e.Message, "ab") || !errors.Is(e, tt.err) {
+			t.Errorf("%v: got %v, want Unavailable with %q, and the cause", tt.err, e, tt.want)
+		}
+	}
+	known := scoring.Errorf(scoring.NotFound, "there is none")
+	for _, err := range []error{nil, known, context.Canceled, context.DeadlineExceeded} {
+		if got := diskError(err, 1); !errors.Is(got, err) || got != nil && got.Error() != err.Error() {
+			t.Errorf("got %v, want %v as it was", got, err)
+		}
 	}
 }
 

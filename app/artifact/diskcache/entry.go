@@ -118,7 +118,7 @@ func (e *entry) use(ctx context.Context) (artifact.Ref, error) {
 		e.cache.setVerified(e.key, true)
 	}
 	if err := e.view(); err != nil {
-		return artifact.Ref{}, fmt.Errorf("artifact cache: %w", err)
+		return artifact.Ref{}, err
 	}
 	e.touch()
 	return e.ref, nil

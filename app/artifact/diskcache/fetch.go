@@ -3,7 +3,6 @@ package diskcache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -33,7 +32,7 @@ func (e *entry) fetch(ctx context.Context, open func(context.Context) (blobs.Sou
 		return err
 	}
 	if err := e.commit(); err != nil {
-		return diskError(err, e.record.Bytes)
+		return err
 	}
 	c.setVerified(e.key, true)
 	return nil
@@ -104,14 +103,23 @@ func (c *Cache) syncDir(name string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// diskError tells a full disk from other failures, which are the log's business.
+// diskError words the failures of the cache's own folder: what can be done about it is the
+// operator's to do. Errors that have their words, and those of a context, stay as they are.
 func diskError(err error, need int64) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if _, ok := errors.AsType[*scoring.Error](err); ok {
+		return err
+	}
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return scoring.Errorf(scoring.Unavailable, "the disk of the artifact cache is full: the files need %d bytes: make room there, or name a folder on another disk in %s", need, Setting).WithCause(err)
+	case errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission):
+		return scoring.Errorf(scoring.Unavailable, "the artifact cache cannot be written: it is read-only, or not Onda's: give the user that Onda runs as the right to it, or name another folder in %s", Setting).WithCause(err)
+	case errors.Is(err, fs.ErrNotExist):
+		return scoring.Errorf(scoring.Unavailable, "the artifact cache, or a part of it, was removed while it was in use: if the next try fails too, make its folder (%s) again and restart Onda", Setting).WithCause(err)
 	default:
-		return fmt.Errorf("artifact cache: %w", err)
+		return scoring.Errorf(scoring.Unavailable, "the disk of the artifact cache fails; the server's log has the details").WithCause(err)
 	}
 }

@@ -36,7 +36,7 @@ type lock struct {
 func (c *Cache) tryLock(key string, m mode) (*lock, error) {
 	name := path.Join(locks, key)
 	for {
-		f, err := c.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := c.openLock(name)
 		if err != nil {
 			return nil, err
 		}
@@ -59,6 +59,19 @@ func (c *Cache) tryLock(key string, m mode) (*lock, error) {
 		}
 		l.unlock() // the file was removed in between: its lock is worth nothing
 	}
+}
+
+// openLock opens a lock's file. Somebody who tidies up by hand can have taken their folder
+// away: whoever holds a lock in it keeps the files, and those who come then lock new ones.
+func (c *Cache) openLock(name string) (*os.File, error) {
+	f, err := c.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := c.root.MkdirAll(locks, 0o700); err != nil {
+		return nil, err
+	}
+	return c.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 }
 
 // isValid says whether the lock's file still has its name.

@@ -87,13 +87,13 @@ func (c *Cache) makeRoom(ctx context.Context, e *entry) error {
 		return err
 	}
 	if err := c.root.MkdirAll(e.partial(), 0o700); err != nil {
-		return diskError(err, e.record.Bytes)
+		return err
 	}
 	text, err := json.Marshal(e.record)
 	if err != nil {
 		return err
 	}
-	return diskError(c.writeSynced(path.Join(e.partial(), recordName), text), e.record.Bytes)
+	return c.writeSynced(path.Join(e.partial(), recordName), text)
 }
 
 // evict removes what was used least recently and is not in use, until so many bytes have

@@ -116,7 +116,14 @@ func (c *Client) put(ctx context.Context, b Blob) error {
 // transient says whether the same upload can succeed later.
 func transient(err error) bool {
 	if no, ok := errors.AsType[*Error](err); ok {
-		return no.Status == http.StatusRequestTimeout || no.Status == http.StatusTooManyRequests || no.Status >= http.StatusInternalServerError && no.Status != http.StatusNotImplemented
+		switch no.Status {
+		case http.StatusRequestTimeout, http.StatusTooManyRequests:
+			return true
+		case http.StatusNotImplemented, http.StatusInsufficientStorage: // there is no store, or it takes nothing
+			return false
+		default:
+			return no.Status >= http.StatusInternalServerError
+		}
 	}
 	if lost, ok := errors.AsType[*LostError](err); ok {
 		return lost.After == 0 // what took too long once takes too long again

@@ -90,6 +90,22 @@ func (e *StrangerError) Error() string {
 	return fmt.Sprintf("what answers at %s is not Onda's registry: %s", e.Server, e.Answer)
 }
 
+// SidecarError says that a sidecar answered which was not told for whom the request is.
+type SidecarError struct {
+	// Server that was asked.
+	Server string
+	// Through is the address of Onda behind that sidecar, if its app id is the usual one.
+	Through string
+}
+
+// Error names the server.
+func (e *SidecarError) Error() string {
+	return fmt.Sprintf("what answers at %s is a Dapr sidecar, and not Onda behind it", e.Server)
+}
+
+// invoke is the path of a sidecar below which it hands requests on.
+const invoke = "/v1.0/invoke/"
+
 // failed makes an error of one that the transport gave. The caller's own context is passed
 // on as it ended.
 func (c *Client) failed(ctx context.Context, err error) error {
@@ -140,6 +156,10 @@ func (c *Client) refusal(status int, location string, body []byte) error {
 	switch {
 	case err == nil && answer.Error != "":
 		return &Error{Status: status, Message: answer.Error, Yours: answer.Yours, Current: answer.Current}
+	case err == nil && answer.ErrorCode != "" && status < http.StatusInternalServerError && !strings.Contains(c.base.Path, invoke):
+		through := *c.base
+		through.Path = strings.TrimRight(through.Path, "/") + invoke + "onda/method"
+		return &SidecarError{Server: c.Server(), Through: through.Redacted()}
 	case err == nil && answer.ErrorCode != "":
 		return &Error{Status: status, Message: fmt.Sprintf("the sidecar at %s: %s: %s", c.Server(), answer.ErrorCode, answer.Message)}
 	case location != "":

@@ -240,7 +240,7 @@ func checkSticky(sticky string) error {
 
 // shadow makes the command shadow.
 func (s *settings) shadow() *cobra.Command {
-	off, share := false, 0.1
+	off, text := false, "0.1"
 	var cmd *cobra.Command
 	cmd = s.changing("shadow NAME VERSION [--share 0.1] | NAME --clear", "copy requests to a version whose answers nobody gets", command.Between(1, 2),
 		func(args []string) (task, error) {
@@ -251,18 +251,33 @@ func (s *settings) shadow() *cobra.Command {
 				return task{change: client.ClearShadow(args[0]), wanted: "no shadow"}, nil
 			case len(args) == 1:
 				return task{}, badArgument("a version or --clear is missing")
-			case !(share > 0 && share <= 1):
-				return task{}, badArgument("--share %g: want the part of the requests to copy, above 0 and at most 1", share)
+			}
+			share, err := parseShare(text)
+			if err != nil {
+				return task{}, err
 			}
 			version, err := scoring.ParseVersion(args[1])
 			shadow := catalog.Shadow{Version: version, Share: share}
 			return task{change: client.SetShadow(args[0], shadow), wanted: "shadow " + shadowText(&shadow)}, err
 		})
 	cmd.Flags().BoolVar(&off, "clear", false, "copy no requests any more")
-	cmd.Flags().Float64Var(&share, "share", share, "part of the requests to copy, of 1")
+	cmd.Flags().StringVar(&text, "share", text, "part of the requests to copy: 0.1 or 10%")
 	command.Complete(cmd, "share", command.Nothing)
 	cmd.ValidArgsFunction = s.arguments(models, versions)
 	return cmd
+}
+
+// parseShare reads "0.1", or "10%".
+func parseShare(text string) (float64, error) {
+	digits, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	share, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share > 0 && share <= 1) {
+		return 0, badArgument("--share %q: want the part of the requests to copy, above 0 and at most 1, such as 0.1 or 10%%", text)
+	}
+	return share, nil
 }
 
 // promote makes the command promote.
@@ -291,7 +306,7 @@ func (s *settings) rollback() *cobra.Command {
 
 // retire makes the command retire.
 func (s *settings) retire() *cobra.Command {
-	cmd := s.changing("retire NAME VERSION", "take a version out of use", command.Exactly(2),
+	cmd := s.changing("retire NAME VERSION", "take a version out of use, which cannot be undone", command.Exactly(2),
 		func(args []string) (task, error) {
 			version, err := scoring.ParseVersion(args[1])
 			return task{change: client.Retire(args[0], version), wanted: "version " + args[1] + " retired"}, err

@@ -58,7 +58,7 @@ func (s *session) refused(ctx context.Context, model, wanted string, revision in
 }
 
 // Error is what the server said.
-func (e *conflictError) Error() string { return e.no.Message }
+func (e *conflictError) Error() string { return inFlags(e.no.Message) }
 
 // text puts both sides one below the other.
 func (e *conflictError) text() string {
@@ -67,7 +67,7 @@ func (e *conflictError) text() string {
 		by = fmt.Sprintf(" by %s %s", e.by, ago(e.at, time.Now()))
 	}
 	return fmt.Sprintf("%s\n  you wanted: %s (from revision %d)\n  now:        %s (revision %d)\nLook at it with \"onda models show %s\", and try again if you still want it.",
-		clean(e.no.Message), e.wanted, e.revision, clean(stateText(&e.no.Current.State)+by), e.no.Current.Revision, e.model)
+		clean(inFlags(e.no.Message)), e.wanted, e.revision, clean(stateText(&e.no.Current.State)+by), e.no.Current.Revision, e.model)
 }
 
 // explain makes the error that a command ends with: what was wrong, and then what to do.
@@ -90,7 +90,7 @@ func (s *session) explain(err error) error {
 
 // advise adds what to do to an error.
 func (s *session) advise(err error) string {
-	text := cleanLines(err.Error())
+	text := cleanLines(inFlags(err.Error()))
 	if conflict, ok := errors.AsType[*conflictError](err); ok {
 		return conflict.text()
 	}
@@ -99,6 +99,9 @@ func (s *session) advise(err error) string {
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		return text + "\nIs it running? Say where with --server URL, or export ONDA_SERVER=URL."
+	}
+	if sidecar, ok := errors.AsType[*client.SidecarError](err); ok {
+		return text + "\nAsk Onda through it: --server " + clean(sidecar.Through)
 	}
 	if _, ok := errors.AsType[*client.StrangerError](err); ok {
 		return text + "\nIs --server (or ONDA_SERVER) right? Through a sidecar it is such as http://127.0.0.1:3500/v1.0/invoke/onda/method."
@@ -122,26 +125,60 @@ func (s *session) remedy(no *client.Error) string {
 		return "\nShow the server's token: " + show + "."
 	case no.Status == http.StatusUnauthorized:
 		return "\nIs the token that of this server? It comes from --token, or else from ONDA_REGISTRY_TOKEN."
-	case no.Status == http.StatusForbidden:
+	case no.Status == http.StatusForbidden && strings.Contains(no.Message, "ONDA_REGISTRY_TOKEN"):
 		return "\nThat is set where Onda runs; the token is then shown from here: " + show + "."
-	case no.Status == http.StatusNotFound && !strings.Contains(no.Message, "version"):
+	case no.Status == http.StatusForbidden && strings.Contains(no.Message, "ONDA_ARTIFACT_SOURCES"):
+		return "\nThat is set where Onda runs, such as ONDA_ARTIFACT_SOURCES=azblob://models,/srv/models; or upload the files from here with --from DIR."
+	case no.Status == http.StatusNotFound && unknownModel.MatchString(no.Message):
 		return "\n\"onda models list\" shows what there is."
 	}
-	if found := acceptance.FindStringSubmatch(no.Message); found != nil {
-		return fmt.Sprintf("\nIf that is meant, add --accept %s.", found[1])
-	}
-	if found := insistence.FindStringSubmatch(no.Message); found != nil {
-		return fmt.Sprintf("\nIf that is meant, add --revision %s.", found[1])
+	for _, r := range remedies {
+		if found := r.find.FindStringSubmatch(no.Message); found != nil {
+			return "\n" + fmt.Sprintf(r.say, found[1])
+		}
 	}
 	return ""
 }
 
-// acceptance finds what a refusal says could be accepted, in the words of the server:
-// `confirm with accept "signature"`.
-var acceptance = regexp.MustCompile(`confirm with [^"]*"(` + strings.Join(acceptable, "|") + `)"`)
+// remedies say how the command line does what a refusal asks for, in the words of the server.
+var remedies = []struct {
+	find *regexp.Regexp
+	say  string
+}{
+	// confirm with accept "signature"
+	{regexp.MustCompile(`confirm with [^"]*"(` + strings.Join(acceptable, "|") + `)"`), "If that is meant, add --accept %s."},
+	// a rollback has to name the revision if it is meant to go further back
+	{insistence, "If that is meant, add --revision %s."},
+	// the number that a model.yaml at a location says is not looked up before
+	{regexp.MustCompile(`model\.yaml says [^ ]+@(\d+): want the folder's own`), "A version is registered under the name and number that its model.yaml says: add --version %s, or set version: there."},
+}
 
-// insistence finds the revision that a rollback has to name if it is meant to go further back.
+// unknownModel finds a model that is not there: other things can be missing too.
+var unknownModel = regexp.MustCompile(`^model "[^"]*" is not in the registry`)
+
+// insistence finds the revision that a change has to name if it is meant all the same.
 var insistence = regexp.MustCompile(`if-match with the revision "(\d+)"`)
+
+// inFlags puts what the server says of HTTP into words of the command line.
+func inFlags(text string) string {
+	for _, w := range words {
+		text = w.find.ReplaceAllString(text, w.say)
+	}
+	return text
+}
+
+var words = []struct {
+	find *regexp.Regexp
+	say  string
+}{
+	{regexp.MustCompile(`send the header if-match with the revision "(\d+)"`), "add --revision $1"},
+	{regexp.MustCompile(`(?i)\b(the )?header if-match\b`), "--revision"},
+	{regexp.MustCompile(`the header authorization is missing or wrong(: send "Bearer " and the token of ONDA_REGISTRY_TOKEN)?`), "the token is missing or wrong"},
+	{regexp.MustCompile(`: GET /registry/v1/models lists what is`), ""},
+	{regexp.MustCompile(`GET /registry/v1/models/([^ /]+) lists its versions`), `"onda models show $1" lists its versions`},
+	{regexp.MustCompile(`POST /registry/v1/models/([^ /]+)/rollout begins one`), `"onda models rollout $1 VERSION" begins one`},
+	{regexp.MustCompile(`PUT each to /registry/v1/blobs/SHA256 first`), "register it again with --from, which sends them"},
+}
 
 // sentence makes a sentence of a clause.
 func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }

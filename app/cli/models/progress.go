@@ -80,7 +80,7 @@ type stages struct {
 	name   string
 	now    *stage
 	// waits says that the server said that it waits for its turn. It always says so at the
-	// beginning, and again only if there is something to wait for.
+	// beginning, and again only if there is something to wait for: another change, or room.
 	waits bool
 }
 
@@ -89,7 +89,7 @@ const stageWaiting = "waiting"
 
 // stageTexts say what the server does.
 var stageTexts = map[string]string{
-	stageWaiting: "the server is busy with other changes, this one waits",
+	stageWaiting: "the server is busy with other changes or loads, this one waits",
 	"fetch":      "the server fetches the files",
 	"check":      "the server checks the files",
 	"load":       "the server loads the version and tries it",

@@ -39,14 +39,14 @@ func (s *session) showModels(models []client.Model) {
 		if m.Running() != nil {
 			rollout.style = yellow
 		}
-		t.add(m.Name, liveText(&m), versionText(m.Labels[catalog.LabelCanary]), ranges(versionsOf(&m)),
+		t.add(m.Name, liveText(&m), versionText(m.Labels[catalog.LabelCanary]), ranges(inUse(&m)),
 			weights(m.Traffic), shadowText(m.Shadow), rollout, syncCell(m.Serving))
 	}
 	t.show(s.screen, "")
 }
 
 // liveText names the version that answers. That of a model that nobody manages is the newest
-// one that the replica has loaded.
+// one of the models folder that the replica has loaded.
 func liveText(m *client.Model) string {
 	if !m.Managed() && m.Serving != nil && m.Serving.Labels[scoring.LabelLive] != 0 {
 		return fmt.Sprintf("newest (%d)", m.Serving.Labels[scoring.LabelLive])
@@ -64,6 +64,11 @@ func versionsOf(m *client.Model) []int64 {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// inUse lists the versions that are not retired.
+func inUse(m *client.Model) []int64 {
+	return slices.DeleteFunc(versionsOf(m), func(number int64) bool { return m.Standing[number] == catalog.Retired })
 }
 
 // syncCell says whether a replica does what the document asks for.
@@ -125,11 +130,11 @@ func (s *settings) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.answer(raw, func() { s.showStatus(status) })
+			return s.answer(raw, func() { s.showStatus(ctx, status) })
 		})
 }
 
-func (s *session) showStatus(status *client.Status) {
+func (s *session) showStatus(ctx context.Context, status *client.Status) {
 	t := newTable("REPLICA", "IN SYNC", "REVISION", "STORE", "MEMORY")
 	store := cell{"reachable", green}
 	if !status.Store.Reachable {
@@ -138,7 +143,7 @@ func (s *session) showStatus(status *client.Status) {
 			store.text += ": " + status.Store.Error
 		}
 	}
-	memory := cmp.Or(size(status.Memory.Used), "0 B")
+	memory := bytesText(status.Memory.Used)
 	if status.Memory.Budget > 0 {
 		memory += " of " + size(status.Memory.Budget)
 	}
@@ -149,11 +154,42 @@ func (s *session) showStatus(status *client.Status) {
 	}
 	s.print("")
 	t = newTable("MODEL", "REVISION", "IN SYNC")
+	newest := s.newest(ctx, status)
 	for _, name := range sortedKeys(status.Models) {
 		m := status.Models[name]
-		t.add(name, m.Revision, syncText(m.InSync, m.Reason))
+		t.add(name, revisionText(m, newest[name]), syncText(m.InSync, m.Reason))
 	}
 	t.show(s.screen, "")
+}
+
+// newest gives the revisions that the documents are at, if a model is not in sync: what the
+// replica lacks. It is empty where nobody can say.
+func (s *session) newest(ctx context.Context, status *client.Status) map[string]int64 {
+	revisions := map[string]int64{}
+	for _, m := range status.Models {
+		if m.InSync {
+			continue
+		}
+		models, _, err := s.client.Models(ctx)
+		if err != nil {
+			return nil
+		}
+		for _, model := range models {
+			revisions[model.Name] = model.Revision
+		}
+		return revisions
+	}
+	return nil
+}
+
+// revisionText gives the revision that a replica follows, and if that is not the newest one,
+// which is: "35 of 36".
+func revisionText(m client.ModelStatus, newest int64) string {
+	text := cmp.Or(versionText(m.Revision), "-")
+	if m.InSync || newest <= m.Revision {
+		return text
+	}
+	return fmt.Sprintf("%s of %d", text, newest)
 }
 
 // checkModel and checkVersion say what is wrong with an argument before a server is asked.

@@ -13,6 +13,7 @@ import (
 	"github.com/onda-serving/onda/app/catalog"
 	"github.com/onda-serving/onda/app/cli/client"
 	"github.com/onda-serving/onda/app/cli/command"
+	"github.com/onda-serving/onda/app/scoring"
 )
 
 // registerFlags are the flags of the command register.
@@ -54,7 +55,8 @@ func (f *registerFlags) declare(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "", "folder of the version on this machine; what is in it is uploaded")
 	flags.StringVar(&f.version.Location, "location", "", "URL of the folder that the server shall read, such as azblob://models/faq/3")
-	flags.Int64Var(&f.version.Version, "version", 0, "number of the version; 0 takes that of model.yaml, or else the next one")
+	flags.Int64Var(&f.version.Version, "version", 0, "number of the version; 0 takes that of model.yaml in the folder of --from, or else the next one. "+
+		"A model.yaml at a --location must say the number that the version gets")
 	flags.StringVar(&f.version.Description, "description", "", "what the version is, in a sentence")
 	flags.StringVar(&f.version.Licence, "licence", "", "licence as an SPDX expression")
 	flags.StringVar(&f.version.Framework, "framework", "", "framework that it was made with")
@@ -134,7 +136,7 @@ func (s *session) registerFolder(ctx context.Context, name string, f *registerFl
 	if name, err = f.agree(name, dir); err != nil {
 		return err
 	}
-	hashing := s.stage(fmt.Sprintf("reading %s, %s", plural(int64(len(dir.files)), "file", "files"), size(dir.total())), dir.total(), true)
+	hashing := s.stage(fmt.Sprintf("reading %s, %s", plural(int64(len(dir.files)), "file", "files"), bytesText(dir.total())), dir.total(), true)
 	err = dir.digest(ctx, hashing.set)
 	hashing.end()
 	if err != nil {
@@ -190,7 +192,7 @@ func (s *session) upload(ctx context.Context, files []localFile) error {
 		s.note("the server has all files already")
 		return nil
 	}
-	sending := s.stage(fmt.Sprintf("sending %d of %s, %s", len(missing), plural(int64(len(files)), "file", "files"), size(total)), total, true)
+	sending := s.stage(fmt.Sprintf("sending %d of %s, %s", len(missing), plural(int64(len(files)), "file", "files"), bytesText(total)), total, true)
 	defer sending.end()
 	var done int64
 	for _, file := range missing {
@@ -221,15 +223,71 @@ func (s *session) registerVersion(ctx context.Context, name string, f *registerF
 	if err != nil {
 		return s.refused(ctx, name, wanted, f.revision, err)
 	}
-	return s.answer(raw, func() { s.showRegistered(name, registered) })
+	// How the model stands now is known to nobody if this fails: then less is said.
+	model, _, _ := s.client.Model(ctx, name)
+	if registered.Report == nil {
+		return s.endKnown(name, registered, raw, f, model)
+	}
+	return s.answer(raw, func() { s.showRegistered(name, registered, model) })
 }
 
-func (s *session) showRegistered(name string, r *client.Registered) {
+// endKnown ends a registration of what was registered before. That it cannot be used any more
+// is a failure: whoever registers a version wants to use it.
+func (s *session) endKnown(name string, r *client.Registered, raw []byte, f *registerFlags, m *client.Model) error {
 	v := r.Version
-	if r.Report == nil {
-		s.print("%s version %d was registered before, by %s %s: nothing to change", name, v.Version, clean(v.RegisteredBy), ago(v.RegisteredAt, time.Now()))
-		return
+	known := fmt.Sprintf("%s version %d was registered before, by %s %s", name, v.Version, clean(v.RegisteredBy), ago(v.RegisteredAt, time.Now()))
+	standing := catalog.Standing("")
+	if m != nil {
+		standing = m.Standing[v.Version]
 	}
+	err := s.answer(raw, func() {
+		if standing == "" {
+			s.print("%s: nothing to change", known)
+		}
+		if others := f.differ(&v); len(others) > 0 {
+			s.print("What was registered does not change, and says other things than %s.", strings.Join(others, ", "))
+		}
+	})
+	switch {
+	case err != nil || standing == "":
+		return err
+	case standing == catalog.Retired:
+		return &command.ExitError{Code: command.Failed, Text: known + " and is retired, which cannot be undone: register the files under another number"}
+	default:
+		return &command.ExitError{Code: command.Failed, Text: fmt.Sprintf("%s and is %s\nIf it is meant to answer all the same: onda models label %s live %d --accept %s",
+			known, clean(strings.ReplaceAll(string(standing), "_", " ")), name, v.Version, catalog.AcceptRolledBack)}
+	}
+}
+
+// differ lists the flags that say something else than the version that was registered.
+func (f *registerFlags) differ(v *catalog.Version) []string {
+	var flags []string
+	for _, one := range []struct{ flag, said, has string }{
+		{"--description", f.version.Description, v.Description},
+		{"--licence", f.version.Licence, v.Licence},
+		{"--framework", f.version.Framework, v.Framework},
+		{"--commit", f.source.Commit, v.Source.Commit},
+		{"--dataset", f.source.Dataset, v.Source.Dataset},
+	} {
+		if one.said != "" && one.said != one.has {
+			flags = append(flags, one.flag)
+		}
+	}
+	for _, name := range sortedKeys(f.version.Metrics) {
+		if had, ok := v.Metrics[name]; !ok || had != f.version.Metrics[name] {
+			flags = append(flags, "--metric "+name)
+		}
+	}
+	for _, name := range sortedKeys(f.version.Tags) {
+		if had, ok := v.Tags[name]; !ok || had != f.version.Tags[name] {
+			flags = append(flags, "--tag "+name)
+		}
+	}
+	return flags
+}
+
+func (s *session) showRegistered(name string, r *client.Registered, m *client.Model) {
+	v := r.Version
 	s.print("%s version %d is registered, digest %s", name, v.Version, clean(shortDigest(v.Digest)))
 	report := r.Report
 	var parts []string
@@ -252,5 +310,20 @@ func (s *session) showRegistered(name string, r *client.Registered) {
 	for _, warning := range report.Warnings {
 		s.print("  warning: %s", clean(warning))
 	}
-	s.note("It gets requests with \"onda models label %s live %d\", or step by step with \"onda models rollout %s %d\".", name, v.Version, name, v.Version)
+	if hint := nextStep(name, v.Version, m); hint != "" {
+		s.note("%s", hint)
+	}
+}
+
+// nextStep says how a version gets requests; "" where it answers already. A rollout needs a
+// live version to begin with.
+func nextStep(name string, version int64, m *client.Model) string {
+	if m != nil && m.Serving != nil && m.Serving.Labels[scoring.LabelLive] == version {
+		return ""
+	}
+	hint := fmt.Sprintf("It gets requests with \"onda models label %s live %d\"", name, version)
+	if m != nil && m.Labels[scoring.LabelLive] != 0 {
+		hint += fmt.Sprintf(", or step by step with \"onda models rollout %s %d\"", name, version)
+	}
+	return hint + "."
 }

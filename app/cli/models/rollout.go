@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type rolloutFlags struct {
 	terms
 
 	steps  []int
+	texts  []string // of the steps
 	sticky string
 	watch  bool
 	every  time.Duration
@@ -59,7 +61,7 @@ func (f *rolloutFlags) declare(cmd *cobra.Command) {
 	f.rule.Duration("step-time", 0, "least time of a step")
 	f.rule.Float64("compare", 0, "part of its requests that the live version is asked too, of 1")
 	flags := cmd.Flags()
-	flags.IntSliceVar(&f.steps, "steps", nil, "shares of the requests in percent, rising, such as 5,25,50")
+	flags.StringSliceVar(&f.texts, "steps", nil, "shares of the requests in percent, rising, such as 5,25,50")
 	flags.AddFlagSet(f.rule)
 	f.rule.VisitAll(func(flag *pflag.Flag) { command.Complete(cmd, flag.Name, command.Nothing) })
 	declareSticky(cmd, &f.sticky)
@@ -72,7 +74,7 @@ func (f *rolloutFlags) declare(cmd *cobra.Command) {
 
 // check says what is wrong with arguments and flags.
 func (f *rolloutFlags) check(args []string) error {
-	begins := len(f.steps) > 0 || f.sticky != "" || f.reason != "" || len(f.accept) > 0 || f.revision != 0
+	begins := len(f.texts) > 0 || f.sticky != "" || f.reason != "" || len(f.accept) > 0 || f.revision != 0
 	f.rule.VisitAll(func(flag *pflag.Flag) { begins = begins || flag.Changed })
 	switch {
 	case len(args) == 1 && !f.watch:
@@ -82,10 +84,8 @@ func (f *rolloutFlags) check(args []string) error {
 	case f.every <= 0:
 		return badArgument("--every %s: want a time such as 1s", f.every)
 	}
-	for i, step := range f.steps {
-		if step < 1 || step > 100 || i > 0 && step <= f.steps[i-1] {
-			return badArgument("--steps %v: want rising percentages, 1 to 100, such as 5,25,50", f.steps)
-		}
+	if err := f.parseSteps(); err != nil {
+		return err
 	}
 	if err := f.terms.check(); err != nil {
 		return err
@@ -97,6 +97,21 @@ func (f *rolloutFlags) check(args []string) error {
 		return err
 	}
 	return checkModel(args[0])
+}
+
+// parseSteps reads the steps, with or without the sign for percent.
+func (f *rolloutFlags) parseSteps() error {
+	f.steps = nil
+	least := 1
+	for _, text := range f.texts {
+		step, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(text, "%")))
+		if err != nil || step < least || step > 100 {
+			return badArgument("--steps %q: want rising percentages, 1 to 100, such as 5,25,50", strings.Join(f.texts, ","))
+		}
+		f.steps = append(f.steps, step)
+		least = step + 1
+	}
+	return nil
 }
 
 // checkRule refuses zeros: the server takes them for what was left out.

@@ -47,8 +47,11 @@ func (s *session) showModel(ctx context.Context, m *client.Model) {
 
 // headline says in a line how a model stands.
 func headline(m *client.Model) string {
+	if !m.Managed() && m.Serving != nil && m.Serving.Labels[scoring.LabelLive] == 0 {
+		return "not managed: none answers, as none is in the models folder or has the label live"
+	}
 	if !m.Managed() {
-		return "not managed: the newest version that is loaded answers"
+		return "not managed: the newest version of the models folder answers"
 	}
 	state := stateText(&m.State)
 	if m.Previous != 0 {
@@ -74,7 +77,10 @@ func (s *session) showVersions(m *client.Model) {
 		if dealt[number] > 0 {
 			share = percent(dealt[number])
 		}
-		memory := size(cmp.Or(live.MemoryBytes, v.MemoryBytes))
+		memory := "" // of a version that is not loaded nothing is in it
+		if live.State == "available" {
+			memory = size(cmp.Or(live.MemoryBytes, v.MemoryBytes))
+		}
 		t.add(number, stateCell(m.Standing[number], live.State), strings.Join(labels[number], " "), share,
 			size(v.SizeBytes), memory, ago(v.RegisteredAt, time.Now()), v.RegisteredBy, shortDigest(v.Digest))
 		if live.Reason != "" {

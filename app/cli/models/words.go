@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -49,6 +50,9 @@ func size(bytes int64) string {
 	}
 	return number(value) + " " + units[unit]
 }
+
+// bytesText gives bytes as [size] does, and 0 too.
+func bytesText(bytes int64) string { return cmp.Or(size(bytes), "0 B") }
 
 // span gives a duration without the zeros at its end: "1m", not "1m0s".
 func span(d time.Duration) string {

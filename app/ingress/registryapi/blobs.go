@@ -3,8 +3,10 @@ package registryapi
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -17,6 +19,10 @@ const (
 	maxUploads = 16
 	// deadlineEvery is how often the deadline of an upload is moved.
 	deadlineEvery = time.Second
+	// drainTime is how long the rest of a body is read whose upload failed, and drainIdle how
+	// long nothing may come meanwhile.
+	drainTime = 5 * time.Second
+	drainIdle = 500 * time.Millisecond
 )
 
 // blob is the answer to an upload.
@@ -81,7 +87,23 @@ func (h *Handler) uploaded(w http.ResponseWriter, r *http.Request) (created bool
 	}
 	deadlines := http.NewResponseController(w)
 	_ = deadlines.SetWriteDeadline(time.Time{}) // the server's own bound is for answers, see write
-	return h.service.Upload(r.Context(), r.PathValue("sum"), r.ContentLength, &arriving{handler: h, request: r, deadlines: deadlines})
+	body := &arriving{handler: h, request: r, deadlines: deadlines}
+	created, err = h.service.Upload(r.Context(), r.PathValue("sum"), r.ContentLength, body)
+	if err != nil {
+		body.drain()
+	}
+	return created, storeError(err)
+}
+
+// storeError gives a store that cannot take any file a status of its own: 507 tells callers
+// that to send the file again does not help.
+func storeError(err error) error {
+	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission} {
+		if errors.Is(err, cause) {
+			return statusError{cause: scoring.AsError(err), status: http.StatusInsufficientStorage, header: "Connection", value: "close"}
+		}
+	}
+	return err
 }
 
 // checkUpload refuses what needs no look at the body.
@@ -106,8 +128,10 @@ type arriving struct {
 	handler   *Handler
 	request   *http.Request
 	deadlines *http.ResponseController
-	// moved is when the deadline was set.
+	// moved is when the deadline was set; zero before anything was read.
 	moved time.Time
+	// ended says that there is nothing more to read, or that reading failed.
+	ended bool
 }
 
 // Read implements io.Reader.
@@ -117,6 +141,7 @@ func (a *arriving) Read(p []byte) (int, error) {
 		_ = a.deadlines.SetReadDeadline(now.Add(a.handler.config.ReadTimeout))
 	}
 	n, err := a.request.Body.Read(p)
+	a.ended = a.ended || err != nil
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -125,4 +150,24 @@ func (a *arriving) Read(p []byte) (int, error) {
 		err = a.handler.bodyError(a.request, a.handler.config.MaxBlob, err)
 	}
 	return n, err
+}
+
+// drain reads on after a failure, and forgets what comes, as long as something comes and for a
+// bounded time. Many callers look for an answer only when all is sent: a connection that is
+// closed before would be reset, and the answer be lost with it. A caller who waits to be told
+// to go on has sent nothing and hears the answer at once.
+func (a *arriving) drain() {
+	if a.ended || a.moved.IsZero() && a.request.Header.Get("Expect") != "" {
+		return
+	}
+	buffer := make([]byte, 64<<10)
+	for end := time.Now().Add(drainTime); ; {
+		now := time.Now()
+		if now.After(end) || a.deadlines.SetReadDeadline(now.Add(drainIdle)) != nil {
+			return // no deadlines: nobody would end the wait
+		}
+		if _, err := a.request.Body.Read(buffer); err != nil {
+			return
+		}
+	}
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,6 +92,58 @@ func TestUploadThatIsCutOff(t *testing.T) {
 	}
 	expect(t, read(t, conn), 400, failure("the body is cut off: fewer bytes arrived than were announced"))
 }
+
+// TestFullStore has a caller that looks for the answer only when all is sent: the connection
+// must not be reset before.
+func TestFullStore(t *testing.T) {
+	t.Parallel()
+	for name, cause := range map[string]error{"full": syscall.ENOSPC, "quota": syscall.EDQUOT, "read-only": syscall.EROFS, "somebody else's": syscall.EACCES} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(r *rig) { r.config.MaxBlob = 1 << 30 })
+			r.service.most = 1 << 20
+			r.service.err = scoring.Errorf(scoring.Unavailable, "artifact store: no").WithCause(cause)
+			const size = 64 << 20
+			conn := dial(t, r, "PUT "+blobPath+" HTTP/1.1\r\n"+authorised+"Content-Length: "+strconv.Itoa(size)+"\r\n\r\n")
+			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
+				t.Fatalf("the body cannot be sent: %v", err)
+			}
+			expect(t, read(t, conn), 507, failure("artifact store: no"))
+			if got := r.counter.last(); got != "upload Unavailable" {
+				t.Errorf("counted %q", got)
+			}
+		})
+	}
+}
+
+// TestFailedUploadIsNotWaitedFor has callers that send no more: the one waits to be told to go
+// on, and the other just stops.
+func TestFailedUploadIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ header, body string }{
+		"waits": {"Expect: 100-continue\r\n", ""}, "stops": {"", "some"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			r.service.most = int64(len(test.body))
+			r.service.err = refusal(scoring.Unavailable)
+			began := time.Now()
+			conn := dial(t, r, "PUT "+blobPath+" HTTP/1.1\r\n"+authorised+"Content-Length: 1000\r\n"+test.header+"\r\n"+test.body)
+			if got := read(t, conn); got.status != 503 {
+				t.Errorf("got %d %s, want 503", got.status, got.body)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// zeros is a body without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // TestUploadMayBeSlow sends a file that takes longer than a body may, with no long pause.
 func TestUploadMayBeSlow(t *testing.T) {
