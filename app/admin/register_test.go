@@ -209,6 +209,20 @@ func TestRegisterABreakingSignature(t *testing.T) {
 	}
 }
 
+// TestRegisterAnotherVersionUnderItsNumber has a copied folder: what says the number is to be
+// changed, and a free one is named.
+func TestRegisterAnotherVersionUnderItsNumber(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	r.register(t, 1, 2)
+	want := admin.Registration{Version: 1, Location: "store:", Files: filesOf("2")}
+	_, err := r.Register(t.Context(), "m", want, by)
+	refused(t, err, scoring.Conflict, "versions never change, register it under another number (3 is free)")
+	want.Files["model.yaml"] = catalog.File{SHA256: sum("3"), Size: 5}
+	_, err = r.Register(t.Context(), "m", want, by)
+	refused(t, err, scoring.Conflict, "versions never change, set version: in model.yaml to the new number (3 is free)")
+}
+
 // TestNextNumberIsEverybodysOwn registers on several replicas at once.
 func TestNextNumberIsEverybodysOwn(t *testing.T) {
 	t.Parallel()

@@ -82,7 +82,7 @@ func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (
 			err = errGone
 		}
 		if err != nil {
-			reasons = append(reasons, fmt.Sprintf("version %d: %s", version, err))
+			reasons = append(reasons, fmt.Sprintf("version %d: %s", version, words(err)))
 			f.candidateFailed(ctx, m, doc, version, err)
 			continue
 		}
@@ -91,6 +91,14 @@ func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (
 	missing = strings.Join(reasons, "; ")
 	f.applied(ctx, m, doc, missing)
 	return missing
+}
+
+// words are what an operator needs of an error: its own text, without code and cause.
+func words(err error) string {
+	if e, ok := errors.AsType[*scoring.Error](err); ok {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // errGone is of a version that was ready, and was not any more when it was looked at.

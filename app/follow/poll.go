@@ -28,7 +28,7 @@ func (f *Follower) poll(ctx context.Context) {
 		if err == nil {
 			continue
 		}
-		unread[name] = err.Error()
+		unread[name] = words(err)
 		if errors.Is(err, catalog.ErrUnreadable) {
 			f.config.Runtime.Withhold(name) // and the others need not wait for it
 		} else {

@@ -554,6 +554,28 @@ func TestAnOldProofIsNotEnough(t *testing.T) {
 	})
 }
 
+// TestALiveVersionThatIsLost: with a budget it is brought into memory when somebody asks, and
+// if it cannot be, operators hear of it.
+func TestALiveVersionThatIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &catalogtest.Store{}
+		p := somewhere(t, store, "m")
+		p.budget = 1 << 20
+		doc := move(t, store, "m", "live", 2)
+		n := p.serve(t)
+		time.Sleep(10 * time.Minute)
+		n.follows(t, "nobody asked", "m", doc.Revision, "")
+		p.shelf.fail(errOutOfReach)
+		n.refuses(t, "lost", "m", "model m@2 could not be loaded")
+		n.follows(t, "lost", "m", doc.Revision, "version 2 cannot be loaded any more")
+		p.shelf.fail(nil)
+		time.Sleep(2 * time.Second)
+		n.answers(t, "found again", "m", 2)
+		n.follows(t, "found again", "m", doc.Revision, "")
+	})
+}
+
 // TestReadyOnceTheLiveVersionsAreThere, and not as soon as any model answers.
 func TestReadyOnceTheLiveVersionsAreThere(t *testing.T) {
 	t.Parallel()
@@ -582,7 +604,9 @@ func TestOneModelThatCannotBeLoadedDoesNotMakeAllOthersUnavailable(t *testing.T)
 		p.shelf.err = errOutOfReach
 		move(t, store, "m", "live", 2)
 		n := p.serve(t)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(4 * time.Minute)
+		n.ready(t, "four minutes later", false)
+		time.Sleep(6 * time.Minute)
 		n.ready(t, "ten minutes later", true)
 		n.answers(t, "ten minutes later", "folder", 1)
 		n.refuses(t, "ten minutes later", "m", `"m"`)

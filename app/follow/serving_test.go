@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,7 +33,7 @@ func serving(t *testing.T, n int, budget int64) follow.Serving {
 	t.Helper()
 	models := t.TempDir()
 	for i := range n {
-		dir := filepath.Join(models, "m", fmt.Sprint(i+1))
+		dir := filepath.Join(models, "m", strconv.Itoa(i+1))
 		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "model.onnx"), fmt.Appendf(nil, "version %d", i+1), 0o600)); err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,9 @@ func (s *Supply) Sums(ctx context.Context, location string, progress func(admin.
 	}
 	files := map[string]catalog.File{}
 	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		if err := ctx.Err(); err != nil { // reading from a folder does not look at it
+			return nil, scoring.AsError(err)
+		}
 		if sizes[name] > artifact.MaxFileBytes {
 			return nil, scoring.Errorf(scoring.TooLarge, "file %q has %d bytes: at most %d are allowed", name, sizes[name], int64(artifact.MaxFileBytes))
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -51,7 +50,7 @@ type Supply struct {
 
 // Open makes a supply. The error names the setting that is wrong.
 func Open(ctx context.Context, config Config) (s *Supply, err error) {
-	s = &Supply{config: config, dir: config.Dir}
+	s = &Supply{config: config, dir: config.Dir, sources: config.Sources}
 	if s.dir == "" {
 		if s.dir, err = os.MkdirTemp("", "onda-"); err != nil {
 			return nil, fmt.Errorf("make a temporary folder for fetched models: %w (ONDA_ARTIFACT_CACHE sets one)", err)
@@ -60,15 +59,8 @@ func Open(ctx context.Context, config Config) (s *Supply, err error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, checkedFolder), 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_CACHE=%s: %w", config.Dir, err), s.Close())
 	}
-	for _, place := range config.Sources {
-		url, err := folderURL(place, false)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_SOURCES: %w", err), s.Close())
-		}
-		s.sources = append(s.sources, url)
-	}
 	if err := s.sources.Validate(); err != nil {
-		return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_SOURCES: %w", err), s.Close())
+		return nil, errors.Join(err, s.Close()) // it names the setting
 	}
 	if s.cache, err = diskcache.Open(filepath.Join(s.dir, "files"), config.MaxBytes, config.Log); err != nil {
 		return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_CACHE=%s: %w", config.Dir, err), s.Close())
@@ -76,27 +68,10 @@ func Open(ctx context.Context, config Config) (s *Supply, err error) {
 	if config.Store == "" {
 		return s, nil
 	}
-	url, err := folderURL(config.Store, true)
-	if err == nil {
-		s.store, err = blobs.OpenStore(ctx, url)
-	}
-	if err != nil {
+	if s.store, err = blobs.OpenStore(ctx, config.Store); err != nil {
 		return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_STORE: %w", err), s.Close())
 	}
 	return s, nil
-}
-
-// folderURL is the URL of a place that may be given as a path, too, and makes its folder if
-// there is none.
-func folderURL(place string, create bool) (string, error) {
-	if strings.Contains(place, "://") {
-		return place, nil
-	}
-	dir, err := filepath.Abs(place)
-	if err == nil && create {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	return "file://" + filepath.ToSlash(dir), err
 }
 
 // Close gives back what Open took. A temporary folder goes with all that is in it.
@@ -134,7 +109,7 @@ func (s *Supply) source(ctx context.Context, v catalog.Version) (blobs.Source, e
 		return blobs.Open(ctx, v.Location, s.sources)
 	}
 	if s.store == nil {
-		return nil, errors.New("its files are in the artifact store, and this replica has none: set ONDA_ARTIFACT_STORE to the one that the other replicas have")
+		return nil, scoring.Errorf(scoring.Unimplemented, "its files are in the artifact store, and this replica has none: set ONDA_ARTIFACT_STORE to the one that the other replicas have")
 	}
 	return s.store.Source(v.Files), nil
 }

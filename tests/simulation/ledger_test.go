@@ -44,7 +44,7 @@ func (l *ledger) saved(key string, value []byte) (revision int64, err error) {
 		return 0, l.evidence(name, value)
 	}
 	if key == catalog.IndexKey {
-		return l.announced(value)
+		return l.indexed(value)
 	}
 	return 0, nil
 }
@@ -78,8 +78,8 @@ func (l *ledger) evidence(name string, value []byte) error {
 	return nil
 }
 
-// announced checks that the index is behind the documents, if anything, and never goes back.
-func (l *ledger) announced(value []byte) (int64, error) {
+// indexed checks that the index is behind the documents, if anything, and never goes back.
+func (l *ledger) indexed(value []byte) (int64, error) {
 	var index catalog.Index
 	if err := json.Unmarshal(value, &index); err != nil {
 		return 0, err
@@ -275,11 +275,11 @@ func (l *ledger) knows(model, what string) bool {
 	return m != nil && m.named[what]
 }
 
-// announcedModels lists the models of the index.
-func (l *ledger) announcedModels() []string {
+// announced is the index as it was saved last. Nobody changes it.
+func (l *ledger) announced() catalog.Index {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.index.Models))
+	return l.index
 }
 
 // newest is the document of a model as it was saved last; nil if there is none.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/onda-serving/onda/app/catalog"
@@ -46,7 +45,6 @@ type operator struct {
 	// book of a process of its own, which ends when gone is closed.
 	book *catalog.Book
 	gone chan struct{}
-	once sync.Once
 }
 
 func modelName(i int) string { return string(rune('a' + i)) }

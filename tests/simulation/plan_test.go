@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -51,8 +52,9 @@ type outage struct {
 type ending struct {
 	at, down time.Duration
 	replica  int
-	// orderly ends are those of a process that is asked to stop.
-	orderly bool
+	// orderly ends are those of a process that is asked to stop, and busy those of one that is
+	// trying hard to load something.
+	orderly, busy bool
 	// renamed is a process that comes back under another name.
 	renamed bool
 	// forever is one that does not come back.
@@ -106,7 +108,7 @@ func (p plan) outage(c chance) outage {
 func (p plan) ending(c chance) ending {
 	return ending{
 		at: c.between(time.Second, p.active), down: c.between(20*time.Millisecond, 6*time.Second), replica: c.IntN(p.replicas),
-		orderly: c.yes(0.3), renamed: c.yes(0.4), forever: c.yes(0.15),
+		orderly: c.yes(0.3), busy: c.yes(0.3), renamed: c.yes(0.4), forever: c.yes(0.15),
 	}
 }
 
@@ -119,6 +121,9 @@ func (p plan) outageOf(replica string, now time.Duration) (outage, bool) {
 	}
 	return outage{}, false
 }
+
+// number writes a version.
+func number(version int64) string { return strconv.FormatInt(version, 10) }
 
 func replicaName(i int) string { return fmt.Sprintf("replica%d", i) }
 
@@ -138,7 +143,7 @@ const (
 
 // nature of a version. The first ones of a model are good.
 func (w *world) nature(model string, version int64) nature {
-	c := w.chance("nature", model, fmt.Sprint(version))
+	c := w.chance("nature", model, number(version))
 	if version == 1 || !c.yes(w.plan.bad) {
 		return good
 	}
@@ -154,7 +159,7 @@ func (w *world) loads(replica int, model string, version int64) bool {
 	case broken:
 		return false
 	case partial:
-		return w.chance("partial", model, fmt.Sprint(version)).IntN(w.plan.replicas) != replica
+		return w.chance("partial", model, number(version)).IntN(w.plan.replicas) != replica
 	default:
 		return true
 	}

@@ -3,7 +3,9 @@ package simulation_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +47,7 @@ func (w *world) launch(replica, life int, renamed bool) *process {
 		w: w, replica: replica, name: fmt.Sprintf("%s.%d", replicaName(replica), life), started: w.now(),
 		ended: make(chan struct{}), gone: make(chan struct{}),
 	}
-	p.known = w.ledger.announcedModels()
+	p.known = slices.Sorted(maps.Keys(w.ledger.announced().Models))
 	p.instance = replicaName(replica)
 	if renamed {
 		p.instance = p.name
@@ -88,7 +90,9 @@ func (p *process) end(orderly bool) {
 		<-p.ended
 	}
 	p.w.note(p.name, "gone", "", 0, "")
+	p.runtime.mu.Lock() // nobody begins a load after this
 	close(p.gone)
+	p.runtime.mu.Unlock()
 	p.stop()
 	p.work.Wait()
 }
@@ -99,6 +103,16 @@ func (p *process) isGone() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// awaitLoad waits for a load that failed before and is tried once more, but not for long.
+func (p *process) awaitLoad() {
+	c := p.w.chance("await", p.name)
+	for range 200 {
+		if !p.w.sleep(c.between(20*time.Millisecond, 80*time.Millisecond)) || p.runtime.trying() {
+			return
+		}
 	}
 }
 
@@ -123,7 +137,11 @@ func (w *world) keep(replica int, begin time.Duration) {
 		if e.replica != replica || !w.sleep(e.at-w.now()) {
 			continue
 		}
+		if e.busy {
+			p.awaitLoad()
+		}
 		p.end(e.orderly)
+		w.foldAll() // what it left half done can be read
 		if e.forever && w.spare(replica) {
 			return
 		}

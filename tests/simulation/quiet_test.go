@@ -50,7 +50,7 @@ func (w *world) retry() {
 		name := modelName(i)
 		doc := w.ledger.newest(name)
 		via := w.alive(c)
-		if doc == nil || w.ledger.index.Models[name] != 0 || via == nil {
+		if doc == nil || w.ledger.announced().Models[name] != 0 || via == nil {
 			continue
 		}
 		v := doc.Versions[1]
@@ -89,8 +89,8 @@ func (w *world) unjudged() {
 
 // takesPart says whether a replica asks both versions of a rollout.
 func (w *world) takesPart(doc *catalog.Model) bool {
-	return slices.ContainsFunc(w.running, func(p *process) bool {
-		return p != nil && p.can(doc.Name, doc.Rollout.Candidate) && p.can(doc.Name, doc.Rollout.Baseline)
+	return slices.ContainsFunc(w.processes(), func(p *process) bool {
+		return p.can(doc.Name, doc.Rollout.Candidate) && p.can(doc.Name, doc.Rollout.Baseline)
 	})
 }
 
@@ -102,22 +102,16 @@ func (w *world) amiss() string {
 		if doc == nil {
 			continue
 		}
-		if told := w.ledger.index.Models[name]; told != doc.Revision {
+		if told := w.ledger.announced().Models[name]; told != doc.Revision {
 			return fmt.Sprintf("the index has revision %d of model %s, which is at %d", told, name, doc.Revision)
 		}
-		for _, p := range w.running {
-			if p == nil {
-				continue
-			}
+		for _, p := range w.processes() {
 			if amiss := p.amiss(doc); amiss != "" {
 				return p.name + ": " + amiss
 			}
 		}
 	}
-	for _, p := range w.running {
-		if p == nil {
-			continue
-		}
+	for _, p := range w.processes() {
 		if amiss := p.amissState(); amiss != "" {
 			return p.name + ": " + amiss
 		}
@@ -217,7 +211,7 @@ func (p *process) amissState() string {
 		sync = sync && m.InSync()
 	}
 	switch {
-	case !state.Documented || !p.runtime.documented:
+	case !state.Documented || !p.runtime.knowsAll():
 		return "it has not read all documents"
 	case !p.follower.Settled() && p.canAll():
 		return "it has not tried all that its documents need"
@@ -225,8 +219,8 @@ func (p *process) amissState() string {
 		return "it says that the state store does not answer: " + state.Store.Error
 	case state.InSync() != sync:
 		return fmt.Sprintf("it says in sync: %t (%+v)", state.InSync(), state)
-	case state.Index != p.w.ledger.index.Revision:
-		return fmt.Sprintf("it read revision %d of the index, which is at %d", state.Index, p.w.ledger.index.Revision)
+	case state.Index != p.w.ledger.announced().Revision:
+		return fmt.Sprintf("it read revision %d of the index, which is at %d", state.Index, p.w.ledger.announced().Revision)
 	}
 	return ""
 }
@@ -242,11 +236,8 @@ func (w *world) watch(c *change) {
 			return // a later change is watched for itself
 		}
 		w.note("world", "watched", c.model, revision, "")
-		w.mu.Lock()
-		running := slices.Clone(w.running)
-		w.mu.Unlock()
-		for _, p := range running {
-			if p == nil || p.started > at-soon {
+		for _, p := range w.processes() {
+			if p.started > at-soon {
 				continue
 			}
 			if got := p.follower.State().Models[c.model]; got.Revision < revision {
@@ -266,11 +257,8 @@ func (w *world) unreachable(o outage) {
 		return
 	}
 	time.AfterFunc(o.from+heard, func() {
-		w.mu.Lock()
-		running := slices.Clone(w.running)
-		w.mu.Unlock()
-		for _, p := range running {
-			if p == nil || p.started > o.from || !w.faulty() || o.replica != "" && o.replica != replicaName(p.replica) {
+		for _, p := range w.processes() {
+			if p.started > o.from || !w.faulty() || o.replica != "" && o.replica != replicaName(p.replica) {
 				continue
 			}
 			w.note(p.name, "cut off", "", 0, "")
@@ -292,6 +280,11 @@ func (w *world) account() {
 			w.fail("%s of model %s by %s (%s) was %s: %s", c.Action, c.model, c.Actor, c.Reason, c.outcome, err)
 		}
 	}
+	w.foldAll()
+}
+
+// foldAll replays the history of every model.
+func (w *world) foldAll() {
 	for i := range w.plan.models {
 		if err := w.folds(modelName(i)); err != nil {
 			w.fail("the history of model %s: %s", modelName(i), err)

@@ -228,10 +228,7 @@ func (r *runtime) check(m *served, route catalog.Route) {
 
 // routeText writes a route for the trace.
 func routeText(route catalog.Route) string {
-	text := fmt.Sprint(route.Labels)
-	for _, s := range route.Shares {
-		text += fmt.Sprintf(" %d:%d", s.Version, s.Weight)
-	}
+	text := fmt.Sprint(route.Labels, route.Shares)
 	if route.Shadow != nil {
 		text += fmt.Sprintf(" shadow %d", route.Shadow.Version)
 	}
@@ -270,7 +267,7 @@ func (r *runtime) Ensure(ctx context.Context, name string, version int64) error 
 		return nil
 	}
 	l := r.join(m, version)
-	deaf := r.w.chance("deaf", r.p.name, name, strconv.FormatInt(version, 10), strconv.Itoa(m.tries[version])).yes(0.2)
+	deaf := r.w.chance("deaf", r.p.name, name, number(version), strconv.Itoa(m.tries[version])).yes(0.2)
 	r.mu.Unlock()
 	if deaf {
 		<-l.done
@@ -287,7 +284,12 @@ func (r *runtime) Ensure(ctx context.Context, name string, version int64) error 
 // join finds the load of a version that is under way, or begins one. The lock is held.
 func (r *runtime) join(m *served, version int64) *loading {
 	l := m.loads[version]
-	if l == nil {
+	switch {
+	case l != nil:
+	case r.p.isGone():
+		l = &loading{done: make(chan struct{}), err: errGone}
+		close(l.done)
+	default:
 		l = &loading{done: make(chan struct{})}
 		m.loads[version] = l
 		m.tries[version]++
@@ -298,10 +300,24 @@ func (r *runtime) join(m *served, version int64) *loading {
 	return l
 }
 
+// trying says whether a load is under way that failed twice before.
+func (r *runtime) trying() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.models {
+		for version := range m.loads {
+			if m.tries[version] == 3 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // load takes its time, and makes a version answer, or not.
 func (r *runtime) load(m *served, version int64, try int, l *loading) {
 	defer close(l.done)
-	c := r.w.chance("load", r.p.name, m.name, strconv.FormatInt(version, 10), strconv.Itoa(try))
+	c := r.w.chance("load", r.p.name, m.name, number(version), strconv.Itoa(try))
 	select {
 	case <-time.After(c.in(r.w.plan.load)):
 	case <-r.p.gone:
@@ -379,6 +395,13 @@ func (r *runtime) Documented() {
 			r.fail("it says that it read all documents, and model %s was not among them", name)
 		}
 	}
+}
+
+// knowsAll says whether every document was taken once.
+func (r *runtime) knowsAll() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.documented
 }
 
 // Recorder implements follow.Runtime.

@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"fmt"
 	goruntime "runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 )
@@ -16,7 +17,7 @@ func count() int {
 	case *seeds > 0:
 		return *seeds
 	case raceEnabled || testing.Short():
-		return 150
+		return 100
 	default:
 		return 2000
 	}
@@ -33,7 +34,7 @@ func TestSeeds(t *testing.T) {
 		}
 	})
 	for worker := range goruntime.GOMAXPROCS(0) {
-		t.Run(fmt.Sprint(worker), func(t *testing.T) {
+		t.Run(strconv.Itoa(worker), func(t *testing.T) {
 			t.Parallel()
 			for failures.Load() < enough {
 				i := ran.Add(1) - 1
@@ -64,7 +65,7 @@ func TestOneSeedIsOneRun(t *testing.T) {
 	}
 	for i := range worlds {
 		seed := *first + uint64(i)
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			one, two := simulate(t, seed), simulate(t, seed)
 			if len(one.trace.events) < 100 {

@@ -61,18 +61,17 @@ func (r *runtime) ask(c chance, model string) int64 {
 	v.used = time.Now()
 	took := time.Duration(float64(10*time.Millisecond) * (1 + 0.3*slower))
 	var err error
-	switch r.w.nature(model, version) {
-	case failing:
-		if fails < 0.2 {
-			err = errSimulated
-		}
-	case slow:
+	nature := r.w.nature(model, version)
+	if nature == failing && fails < 0.2 {
+		err = errSimulated
+	}
+	if nature == slow {
 		took *= 3
 	}
 	r.w.count(model, version)
 	v.recorder.Request(1, scoring.Timing{}, took, err)
 	if with := m.route; err == nil && m.managed && with.Compare != nil && with.Compare.Candidate == version && compare < with.Compare.Share {
-		disagree := r.w.nature(model, version) == diverging || r.w.nature(model, with.Compare.Baseline) == diverging
+		disagree := nature == diverging || r.w.nature(model, with.Compare.Baseline) == diverging
 		v.recorder.Compared(disagree && differs < 0.3, false, 0.1)
 	}
 	return version

@@ -19,7 +19,7 @@ type world struct {
 	plan   plan
 	dir    func() string
 	birth  time.Time
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // it ends with the world
 	stop   context.CancelFunc
 	trace  trace
 	store  *store
@@ -76,10 +76,8 @@ func (w *world) live() {
 	actors.Wait()
 	w.settle()
 	end := w.chance("end")
-	for _, p := range slices.Clone(w.running) {
-		if p != nil {
-			p.end(end.yes(0.5))
-		}
+	for _, p := range w.processes() {
+		p.end(end.yes(0.5))
 	}
 	w.account()
 }
@@ -130,12 +128,16 @@ func (w *world) asked(model string, version int64) uint64 {
 	return w.answers[fmt.Sprint(model, version)]
 }
 
-// alive is one of the processes that run; nil if none does.
-func (w *world) alive(c chance) *process {
+// processes lists those that run.
+func (w *world) processes() []*process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := c.IntN(1 << 20)
-	all := slices.DeleteFunc(slices.Clone(w.running), func(p *process) bool { return p == nil })
+	return slices.DeleteFunc(slices.Clone(w.running), func(p *process) bool { return p == nil })
+}
+
+// alive is one of the processes that run; nil if none does.
+func (w *world) alive(c chance) *process {
+	n, all := c.IntN(1<<20), w.processes()
 	if len(all) == 0 {
 		return nil
 	}

@@ -94,6 +94,8 @@ func TestUploadAgain(t *testing.T) {
 			return reply(400, `{"error": "SHA-256 is a, the path says b"}`)
 		}, false},
 		{"no store", func(*http.Request) (*http.Response, error) { return reply(501, `{"error": "no store"}`) }, false},
+		{"full store", func(*http.Request) (*http.Response, error) { return reply(507, `{"error": "it is full"}`) }, false},
+		{"sidecar itself", func(*http.Request) (*http.Response, error) { return reply(404, `{"errorCode": "ERR_DIRECT_INVOKE"}`) }, false},
 		{"somebody else", func(*http.Request) (*http.Response, error) { return reply(404, `<html>`) }, false},
 		{"too slow", func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, false},
 	} {

@@ -69,7 +69,7 @@ func TestChangeTellsTheReport(t *testing.T) {
 	})
 	o.want([]string{"label", "faq-matching", "live", "2"}, 0,
 		"faq-matching: live 1 -> 2 (revision 4)\n3 of 120 recent requests get another answer than from version 1\n",
-		`the server is busy with other changes, this one waits
+		`the server is busy with other changes or loads, this one waits
 the server fetches the files
 the server loads the version and tries it
 the server compares answers with those of the live version
@@ -197,10 +197,9 @@ func TestBreakingChange(t *testing.T) {
 func TestAcceptance(t *testing.T) {
 	t.Parallel()
 	for message, advice := range map[string]string{
-		`version 2 of "faq" was rolled back on Monday: confirm with accept "rolled-back"`:                                                                                       "If that is meant, add --accept rolled-back.",
-		`the rollout of version 2 was rolled back already, 3s ago, and version 1 answers; if that one is to be rolled back too, send the header if-match with the revision "9"`: "If that is meant, add --revision 9.",
-		`version 3 disagrees with version 2: more than 10 % is refused unless it is meant; confirm with "divergence" in "accept"`:                                               "If that is meant, add --accept divergence.",
-		`version 3 takes 30 ms, version 2 takes 1 ms: more than 3 times is refused unless it is meant; confirm with "slower" in "accept"`:                                       "If that is meant, add --accept slower.",
+		`version 2 of "faq" was rolled back on Monday: confirm with accept "rolled-back"`:                                                 "If that is meant, add --accept rolled-back.",
+		`version 3 disagrees with version 2: more than 10 % is refused unless it is meant; confirm with "divergence" in "accept"`:         "If that is meant, add --accept divergence.",
+		`version 3 takes 30 ms, version 2 takes 1 ms: more than 3 times is refused unless it is meant; confirm with "slower" in "accept"`: "If that is meant, add --accept slower.",
 	} {
 		o := newOnda(t)
 		o.hook = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -208,5 +207,22 @@ func TestAcceptance(t *testing.T) {
 			return true
 		}
 		o.want([]string{"pin", "faq"}, 1, "", fmt.Sprintf("onda: %s\n%s\n", message, advice))
+	}
+}
+
+// TestPercentages takes shares as people write them.
+func TestPercentages(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	o.faq(3)
+	o.does("rollout", "faq-matching", "2", "--steps", "5%,25 %,50")
+	if got, want := o.last(), `"steps":[5,25,50]`; !strings.Contains(got, want) {
+		t.Errorf("sent %s, want %s in it", got, want)
+	}
+	for text, want := range map[string]string{"10%": `"share":0.1`, "12.5 %": `"share":0.125`, "0.05": `"share":0.05`, "1": `"share":1`} {
+		o.does("shadow", "faq-matching", "3", "--share", text)
+		if got := o.last(); !strings.Contains(got, want) {
+			t.Errorf("%s: sent %s, want %s in it", text, got, want)
+		}
 	}
 }

@@ -147,17 +147,12 @@ var remedies = []struct {
 }{
 	// confirm with accept "signature"
 	{regexp.MustCompile(`confirm with [^"]*"(` + strings.Join(acceptable, "|") + `)"`), "If that is meant, add --accept %s."},
-	// a rollback has to name the revision if it is meant to go further back
-	{insistence, "If that is meant, add --revision %s."},
 	// the number that a model.yaml at a location says is not looked up before
 	{regexp.MustCompile(`model\.yaml says [^ ]+@(\d+): want the folder's own`), "A version is registered under the name and number that its model.yaml says: add --version %s, or set version: there."},
 }
 
 // unknownModel finds a model that is not there: other things can be missing too.
 var unknownModel = regexp.MustCompile(`^model "[^"]*" is not in the registry`)
-
-// insistence finds the revision that a change has to name if it is meant all the same.
-var insistence = regexp.MustCompile(`if-match with the revision "(\d+)"`)
 
 // inFlags puts what the server says of HTTP into words of the command line.
 func inFlags(text string) string {

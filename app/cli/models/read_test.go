@@ -28,6 +28,8 @@ func TestList(t *testing.T) {
 	o.does("rollout", "image-classification", "7", "--steps", "25,50")
 	o.with(func() { o.behind["image-classification"] = "version 7 is loading" })
 	o.does("register", "new", "--location", "azblob://models/new/1")
+	o.does("register", "new", "--location", "azblob://models/new/2")
+	o.does("retire", "new", "2")
 	o.want([]string{"list"}, 0, `NAME                  LIVE  CANARY  VERSIONS  TRAFFIC    SHADOW    ROLLOUT    IN SYNC
 faq-matching          1     -       1-3       1:90 2:10  3 at 5 %  -          yes
 image-classification  2     7       1-2, 7    -          -         7 at 25 %  no: version 7 is loading
@@ -70,8 +72,8 @@ this replica is not in sync: the file model.onnx is damaged
 VERSION  STATE      LABELS  SHARE  SIZE   MEMORY  REGISTERED  BY     DIGEST
 1        available  stable  -      1 MiB  14 MiB  2 h ago     alice  9b20c0c17262
 2        available  live    95 %   1 MiB  14 MiB  2 h ago     alice  00025dd2f1fe
-3        failed     canary  5 %    1 MiB  14 MiB  2 h ago     alice  b3cc0a58fa98
-4        retired    -       -      1 MiB  14 MiB  2 h ago     alice  044615a95739
+3        failed     canary  5 %    1 MiB  -       2 h ago     alice  b3cc0a58fa98
+4        retired    -       -      1 MiB  -       2 h ago     alice  044615a95739
 version 3: the file model.onnx is damaged
 
 Signature of version 2, pipeline text
@@ -100,7 +102,7 @@ func TestShowEndedRollout(t *testing.T) {
 
 VERSION  STATE        LABELS  SHARE  SIZE   MEMORY  REGISTERED  BY     DIGEST
 1        available    live    100 %  1 MiB  14 MiB  2 h ago     alice  9b20c0c17262
-2        rolled back  -       -      1 MiB  14 MiB  2 h ago     alice  00025dd2f1fe
+2        rolled back  -       -      1 MiB  -       2 h ago     alice  00025dd2f1fe
 
 Signature of version 1, pipeline text
           NAME    DATATYPE  SHAPE
@@ -117,10 +119,10 @@ func TestShowUnmanaged(t *testing.T) {
 	t.Parallel()
 	o := newOnda(t)
 	o.does("register", "faq-matching", "--location", "azblob://models/faq/1")
-	o.want([]string{"show", "faq-matching"}, 0, `faq-matching  not managed: the newest version that is loaded answers
+	o.want([]string{"show", "faq-matching"}, 0, `faq-matching  not managed: no version answers yet: give one the label live
 
 VERSION  STATE     LABELS  SHARE  SIZE   MEMORY  REGISTERED  BY     DIGEST
-1        unloaded  -       -      1 MiB  14 MiB  2 h ago     alice  9b20c0c17262
+1        unloaded  -       -      1 MiB  -       2 h ago     alice  9b20c0c17262
 `, "")
 }
 
@@ -151,6 +153,35 @@ func TestHistory(t *testing.T) {
 4         2 h ago     alice  label     live none -> 1                                                 first one
 3         2 h ago     alice  register  version 3 added                                                -
 `, "")
+}
+
+// TestStatusBehind says how far a replica is behind.
+func TestStatusBehind(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	o.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/models") {
+			answer(w, 200, map[string]any{"models": []any{
+				map[string]any{"name": "a", "revision": 36}, map[string]any{"name": "b", "revision": 36}, map[string]any{"name": "c", "revision": 9}, map[string]any{"name": "d", "revision": 5},
+			}})
+			return true
+		}
+		answer(w, 200, map[string]any{"replica": "onda-1", "store": map[string]any{"reachable": true}, "models": map[string]any{
+			"a": map[string]any{"revision": 35, "reason": "version 3 is loading"}, "b": map[string]any{"revision": 0},
+			"c": map[string]any{"revision": 8, "in_sync": true}, "d": map[string]any{"revision": 5, "reason": "the file is damaged"},
+		}})
+		return true
+	}
+	_, stdout, _ := o.run("status")
+	want := `MODEL  REVISION  IN SYNC
+a      35 of 36  no: version 3 is loading
+b      - of 36   no
+c      8         yes
+d      5         no: the file is damaged
+`
+	if !strings.HasSuffix(stdout, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", stdout, want)
+	}
 }
 
 func TestStatus(t *testing.T) {

@@ -43,7 +43,7 @@ const registered = `  73 B of files, 14 MiB of memory, loads in 45.4 ms, runs in
   warning: config.pbtxt: instance_group has no effect
 `
 
-const next = "It gets requests with \"onda models label faq-matching live 2\", or step by step with \"onda models rollout faq-matching 2\".\n"
+const next = "It gets requests with \"onda models label faq-matching live 2\".\n"
 
 func TestRegisterFolder(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestRegisterCurrentFolder(t *testing.T) {
 	t.Chdir(folder(t, map[string]string{"model.onnx": "the model", "../config.pbtxt": "max_batch_size: 8"}))
 	o.want([]string{"register", "faq-matching", "--from", ".", "-o", "table"}, 0,
 		"faq-matching version 1 is registered, digest 714e0ecc08a2\n"+strings.Replace(registered, "73 B", "26 B", 1),
-		"reading 2 files, 26 B\nsending 2 of 2 files, 26 B\n"+strings.NewReplacer("live 2", "live 1", "matching 2", "matching 1").Replace(next))
+		"reading 2 files, 26 B\nsending 2 of 2 files, 26 B\n"+strings.Replace(next, "live 2", "live 1", 1))
 }
 
 // TestRegisterResumes has a server that got a part of the files before.
@@ -172,7 +172,8 @@ func TestRegisterIsRefused(t *testing.T) {
 	}{
 		{"too large", 413, "the file is too large", "onda: send model.onnx: the file is too large\n"},
 		{"no store", 501, "uploads need an artifact store: set ONDA_ARTIFACT_STORE", "onda: send model.onnx: uploads need an artifact store: set ONDA_ARTIFACT_STORE\n"},
-		{"no token", 401, "the header authorization is missing", "onda: send model.onnx: the header authorization is missing\nShow the server's token: export ONDA_REGISTRY_TOKEN=..., or add --token.\n"},
+		{"full", 507, "artifact store: it is full: make room there", "onda: send model.onnx: artifact store: it is full: make room there\n"},
+		{"no token", 401, "the header authorization is missing or wrong", "onda: send model.onnx: the token is missing or wrong\nShow the server's token: export ONDA_REGISTRY_TOKEN=..., or add --token.\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -297,5 +298,59 @@ func TestRegisterJSON(t *testing.T) {
 	code, stdout, stderr := o.run("register", "faq", "--from", dir, "-o", "json")
 	if code != 0 || !strings.HasPrefix(stdout, `{"model":"faq","report":{"digest":"sha256:`) || strings.Count(stdout, "\n") != 1 || !strings.Contains(stderr, "sending") {
 		t.Errorf("got %d, stdout\n%s\nstderr\n%s", code, stdout, stderr)
+	}
+}
+
+// TestRegisterBeside has a model with a live version: a rollout is possible, and what answers
+// already needs nothing.
+func TestRegisterBeside(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	o.faq(1)
+	_, _, stderr := o.run("register", "faq-matching", "--location", "azblob://models/faq/2")
+	if want := "It gets requests with \"onda models label faq-matching live 2\", or step by step with \"onda models rollout faq-matching 2\".\n"; stderr != want {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
+	o.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			answer(w, 200, map[string]any{"name": "faq-matching", "serving": map[string]any{"labels": map[string]int{"live": 3}}})
+		}
+		return r.Method == http.MethodGet
+	}
+	if code, _, stderr := o.run("register", "faq-matching", "--location", "azblob://models/faq/3"); code != 0 || stderr != "" {
+		t.Errorf("got %d and %q, want no hint for what answers already", code, stderr)
+	}
+}
+
+// TestRegisterKnown registers what was registered before: what is said of it anew changes
+// nothing, and what cannot be used is a failure.
+func TestRegisterKnown(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	dir := folder(t, map[string]string{"model.onnx": "the model"})
+	again := []string{"register", "faq-matching", "--from", dir, "--version", "1"}
+	o.does(append(again, "--description", "old", "--metric", "accuracy=0.93", "--tag", "team=search")...)
+	const sent, known = "reading 1 file, 9 B\nthe server has all files already\n", "faq-matching version 1 was registered before, by alice 2 h ago"
+	o.want(append(again, "--description", "new", "--metric", "accuracy=0.95", "--metric", "recall=1", "--tag", "team=search", "--commit", "4e1f0c2"), 0,
+		known+": nothing to change\nWhat was registered does not change, and says other things than --description, --commit, --metric accuracy, --metric recall.\n", sent)
+	o.want(append(again, "--description", "old"), 0, known+": nothing to change\n", sent)
+
+	o.does("register", "faq-matching", "--location", "azblob://models/faq/2")
+	o.does("label", "faq-matching", "live", "2")
+	o.does("rollout", "faq-matching", "1", "--steps", "10")
+	o.does("rollback", "faq-matching")
+	o.want(again, 1, "", sent+"onda: "+known+" and is rolled back\nIf it is meant to answer all the same: onda models label faq-matching live 1 --accept rolled-back\n")
+	o.does("retire", "faq-matching", "1")
+	o.want(append(again, "--tag", "team=ads"), 1, "What was registered does not change, and says other things than --tag team.\n",
+		sent+"onda: "+known+" and is retired, which cannot be undone: register the files under another number\n")
+}
+
+// TestRegisterNothing reads a file without a byte.
+func TestRegisterNothing(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	_, _, stderr := o.run("register", "faq-matching", "--from", folder(t, map[string]string{"model.onnx": ""}))
+	if want := "reading 1 file, 0 B\nsending 1 of 1 file, 0 B\n"; !strings.HasPrefix(stderr, want) {
+		t.Errorf("got %q, want %q at first", stderr, want)
 	}
 }

@@ -48,7 +48,7 @@ func (s *session) showModel(ctx context.Context, m *client.Model) {
 // headline says in a line how a model stands.
 func headline(m *client.Model) string {
 	if !m.Managed() && m.Serving != nil && m.Serving.Labels[scoring.LabelLive] == 0 {
-		return "not managed: none answers, as none is in the models folder or has the label live"
+		return "not managed: no version answers yet: give one the label live"
 	}
 	if !m.Managed() {
 		return "not managed: the newest version of the models folder answers"
