@@ -15,6 +15,7 @@ var uncovered = map[string]string{
 	"Model":    "the digest stands for it",
 	"ID":       "the caller's name for the request",
 	"Schedule": "says when, not what",
+	"Caller":   "decides which version answers, and the digest stands for that",
 }
 
 // TestEveryFieldChangesTheKey changes one field after the other, also inside elements, so
