@@ -31,7 +31,8 @@ type candidate struct {
 }
 
 // change makes a change in the order that the package's comment tells.
-func (a *Admin) change(ctx context.Context, name string, ask Ask, c change) (*Document, error) {
+func (a *Admin) change(ctx context.Context, name string, ask Ask, c change) (changed *Document, err error) {
+	defer a.ended(&err)
 	ctx, done, err := a.begin(ctx, name, &ask)
 	if err != nil {
 		return nil, err

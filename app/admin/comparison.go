@@ -46,6 +46,9 @@ const (
 func (c *Comparison) judge(accept catalog.Accept) error {
 	switch {
 	case c.Failed > 0:
+		if c.Baseline == 0 {
+			return scoring.Errorf(scoring.Conflict, "version %d failed on %d of %d recent requests: it cannot take over; mend the model and register it as another version", c.Candidate, c.Failed, c.Samples)
+		}
 		return scoring.Errorf(scoring.Conflict, "version %d failed on %d of %d recent requests that version %d answered: it cannot take over; mend the model and register it as another version",
 			c.Candidate, c.Failed, c.Samples, c.Baseline)
 	case c.diverges() && !accept.Has(catalog.AcceptDivergence):

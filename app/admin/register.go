@@ -49,7 +49,8 @@ type Registered struct {
 
 // Register adds a version to a model, and the model itself if it is the first one. To
 // register the same files again changes nothing, and gives the version that has them.
-func (a *Admin) Register(ctx context.Context, name string, want Registration, ask Ask) (*Registered, error) {
+func (a *Admin) Register(ctx context.Context, name string, want Registration, ask Ask) (registered *Registered, err error) {
+	defer a.ended(&err)
 	if err := want.check(); err != nil {
 		return nil, err
 	}

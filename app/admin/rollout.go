@@ -76,7 +76,8 @@ func (a *Admin) Promote(ctx context.Context, name string, version int64, ask Ask
 // replica is not proved again. What it must not do is to roll back twice because two asked
 // for it: which version is live afterwards is fixed before it begins, and right after a
 // rollout was rolled back it wants to know the revision that it is meant for.
-func (a *Admin) RollBack(ctx context.Context, name string, ask Ask) (*Document, error) {
+func (a *Admin) RollBack(ctx context.Context, name string, ask Ask) (changed *Document, err error) {
+	defer a.ended(&err)
 	if err := a.check(name, &ask); err != nil {
 		return nil, err
 	}

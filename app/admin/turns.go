@@ -109,3 +109,11 @@ func (a *Admin) begun(ctx context.Context) (context.Context, context.CancelFunc)
 	unhook := context.AfterFunc(a.Stopping, cancel)
 	return ctx, func() { unhook(); cancel() }
 }
+
+// ended gives the error of a change that a stop of the server ended. Its caller did not leave,
+// and should hear that nothing was written.
+func (a *Admin) ended(err *error) {
+	if a.Stopping != nil && a.Stopping.Err() != nil && scoring.CodeOf(*err) == scoring.Canceled {
+		*err = scoring.Errorf(scoring.Unavailable, "the server is stopping, and the change was not made: try it again in a moment").WithRetryAfter(time.Second).WithCause(*err)
+	}
+}

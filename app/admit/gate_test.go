@@ -2,6 +2,7 @@ package admit_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ func TestGateLetsSoManyThroughInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := admit.New(2)
 		var inside, most atomic.Int32
+		var mu sync.Mutex
 		var order []int
 		for i := range 6 {
 			go func() {
@@ -25,8 +27,10 @@ func TestGateLetsSoManyThroughInOrder(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				mu.Lock()
 				order = append(order, i)
 				most.Store(max(most.Load(), inside.Add(1)))
+				mu.Unlock()
 				time.Sleep(time.Duration(10+i) * time.Millisecond)
 				inside.Add(-1)
 				leave()
@@ -34,6 +38,8 @@ func TestGateLetsSoManyThroughInOrder(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		for i, got := range order {
 			if got != i {
 				t.Fatalf("they entered in the order %v", order)

@@ -540,11 +540,10 @@ func TestAnOldProofIsNotEnough(t *testing.T) {
 		if s, err := n.registry.Status(scoring.ModelRef{Name: "m", Version: 2}); err != nil || s.State != registry.Cold || p.shelf.tries() != 1 {
 			t.Errorf("version 2 is %s after %d fetches (%v), want it cold and proven", s.State, p.shelf.tries(), err)
 		}
-		doc = commit(t, store, "m", catalog.ActionUnlabel, func(m *catalog.Model) error { return m.RemoveLabel("next") })
 		time.Sleep(2 * time.Minute)
 		p.shelf.fail(errOutOfReach)
 		moved := move(t, store, "m", "live", 2)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(4 * time.Minute)
 		n.answers(t, "the files are lost", "m", 1)
 		n.follows(t, "the files are lost", "m", doc.Revision, "version 2: ")
 		p.shelf.fail(nil)
@@ -564,7 +563,7 @@ func TestALiveVersionThatIsLost(t *testing.T) {
 		p.budget = 1 << 20
 		doc := move(t, store, "m", "live", 2)
 		n := p.serve(t)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		n.follows(t, "nobody asked", "m", doc.Revision, "")
 		p.shelf.fail(errOutOfReach)
 		n.refuses(t, "lost", "m", "model m@2 could not be loaded")

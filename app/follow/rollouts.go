@@ -82,6 +82,17 @@ const maxFailures = 3
 // or does not have it yet, before that counts like a candidate that cannot be loaded.
 const patience = 2 * time.Minute
 
+// versionsFault says whether a candidate failed for what it is, and not for what this replica
+// lacks, such as a store, a setting or a moment of quiet.
+func versionsFault(err error) bool {
+	switch scoring.CodeOf(err) {
+	case scoring.Unavailable, scoring.Unimplemented, scoring.Denied, scoring.Expired, scoring.Canceled, scoring.Overloaded:
+		return false
+	default: // what ONNX Runtime says has no code
+		return true
+	}
+}
+
 // candidateFailed counts a failed try, and rolls back when there were too many.
 func (f *Follower) candidateFailed(ctx context.Context, m *followed, doc *catalog.Model, version int64, cause error) {
 	r := doc.Running()
@@ -97,7 +108,7 @@ func (f *Follower) candidateFailed(ctx context.Context, m *followed, doc *catalo
 		m.failed++
 	}
 	failed := m.failed
-	over := current && failed >= maxFailures && (scoring.CodeOf(cause) != scoring.Unavailable || time.Since(m.failing) >= patience)
+	over := current && failed >= maxFailures && (versionsFault(cause) || time.Since(m.failing) >= patience)
 	f.mu.Unlock()
 	if !over {
 		return

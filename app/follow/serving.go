@@ -40,7 +40,14 @@ func (s Serving) canWake(name string, version int64) bool {
 		return false
 	}
 	route, ok := s.Route(name)
-	return ok && slices.Contains(route.Versions(), version) || time.Since(proven) < freshProof
+	return ok && deals(route, version) || time.Since(proven) < freshProof
+}
+
+// deals says whether requests that name neither version nor label are sent to a version. One
+// that only a label names may be out of reach for long, with nobody who asked for it.
+func deals(route catalog.Route, version int64) bool {
+	return route.Labels[scoring.LabelLive] == version ||
+		slices.ContainsFunc(route.Shares, func(s catalog.Share) bool { return s.Version == version })
 }
 
 // Ensure implements [Runtime]: with a budget of memory a version need not be loaded, but

@@ -145,10 +145,10 @@ func (k *Keeper) Close(ctx context.Context) error {
 // not be loaded just now is not tried again for each request.
 func (k *Keeper) Wake(ctx context.Context, name string, version int64) error {
 	key := versionKey{name, version}
-	if err := k.failedLately(key); err != nil {
-		return couldNotBeLoaded(key, err)
+	err := k.failedLately(key)
+	if err == nil {
+		err = k.Bring(ctx, name, version, nil)
 	}
-	err := k.Bring(ctx, name, version, nil)
 	switch {
 	case err == nil:
 		return nil
@@ -285,7 +285,7 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 		return err
 	})
 	if err == nil && k.governed(key, status) && v.ID.Digest != status.Registered.Digest {
-		err = errors.Join(fmt.Errorf("the files of %s have the digest %s, the registry says %s: versions do not change, register changed files under a new number", key, v.ID.Digest, status.Registered.Digest), v.Session.Close())
+		err = errors.Join(scoring.Errorf(scoring.Invalid, "the files of %s have the digest %s, the registry says %s: versions do not change, register changed files under a new number", key, v.ID.Digest, status.Registered.Digest), v.Session.Close())
 	}
 	if err != nil {
 		k.unreserve(need)

@@ -263,7 +263,7 @@ func TestRegisteredVersionsAreFetchedCheckedAndProven(t *testing.T) {
 		want         string
 	}{
 		{"as registered", digest, nil, ""},
-		{"another digest", "sha256:0", nil, "the files of m@2 have the digest " + digest + ", the registry says sha256:0: versions do not change, register changed files under a new number"},
+		{"another digest", "sha256:0", nil, "Invalid: the files of m@2 have the digest " + digest + ", the registry says sha256:0: versions do not change, register changed files under a new number"},
 		{"a failed check", digest, errors.New("crashed"), "crashed"},
 	}
 	for _, tt := range tests {

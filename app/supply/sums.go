@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/onda-serving/onda/app/admin"
-	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/artifact/blobs"
 	"github.com/onda-serving/onda/app/artifact/diskcache"
 	"github.com/onda-serving/onda/app/catalog"
@@ -30,7 +29,7 @@ func (s *Supply) Sums(ctx context.Context, location string, progress func(admin.
 	if err != nil {
 		return nil, err
 	}
-	if len(sizes) == 0 || len(sizes) > maxFiles {
+	if len(sizes) > maxFiles {
 		return nil, scoring.Errorf(scoring.Invalid, "location %q has %d files: want the files of one version, model.onnx among them, at most %d", location, len(sizes), maxFiles)
 	}
 	total, done := int64(0), int64(0)
@@ -41,9 +40,6 @@ func (s *Supply) Sums(ctx context.Context, location string, progress func(admin.
 	for _, name := range slices.Sorted(maps.Keys(sizes)) {
 		if err := ctx.Err(); err != nil { // reading from a folder does not look at it
 			return nil, scoring.AsError(err)
-		}
-		if sizes[name] > artifact.MaxFileBytes {
-			return nil, scoring.Errorf(scoring.TooLarge, "file %q has %d bytes: at most %d are allowed", name, sizes[name], int64(artifact.MaxFileBytes))
 		}
 		sum, err := sumOf(ctx, source, name, sizes[name])
 		if err != nil {

@@ -86,9 +86,9 @@ func Open(dir string, maxBytes int64, log zerolog.Logger) (*Cache, error) {
 // opens at most once. progress, if it is not nil, hears how many bytes are there, of how many,
 // on the caller's goroutine; while another call fetches the same files it hears nothing.
 //
-// Files that are there were checked when they were fetched. They are checked again when a
-// process uses them for the first time, which costs about a second for a gigabyte, as disks
-// fail too; later uses look at their sizes.
+// Files that are there were checked when they were fetched. They are checked again with each
+// use, which costs about a second for a gigabyte: what is loaded is what was tried, and a file
+// that was changed on the disk in between could end the process.
 //
 // The error is Invalid for a file that is not what the version says (it is removed), and for
 // a version that cannot be kept; TooLarge for one that is larger than the whole cache;

@@ -111,12 +111,10 @@ func (e *entry) use(ctx context.Context) (artifact.Ref, error) {
 			return artifact.Ref{}, scoring.Errorf(scoring.Invalid, "file %q: it has %d bytes, the version says %d", name, size, file.Size)
 		}
 	}
-	if !e.cache.isVerified(e.key) {
-		if err := e.verify(ctx); err != nil {
-			return artifact.Ref{}, err
-		}
-		e.cache.setVerified(e.key, true)
+	if err := e.verify(ctx); err != nil {
+		return artifact.Ref{}, err
 	}
+	e.cache.setVerified(e.key, true)
 	if err := e.view(); err != nil {
 		return artifact.Ref{}, err
 	}
