@@ -67,7 +67,7 @@ func (c *Comparison) diverges() bool {
 }
 
 func (c *Comparison) slower() bool {
-	return c.Samples > 0 && c.CandidateP50 > mostSlower*c.BaselineP50 && c.CandidateP50-c.BaselineP50 > fewMilliseconds
+	return c.Samples >= fewSamples && c.CandidateP50 > mostSlower*c.BaselineP50 && c.CandidateP50-c.BaselineP50 > fewMilliseconds
 }
 
 // known refuses words in accept that confirm nothing: they are likely misspelt.

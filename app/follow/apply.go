@@ -33,12 +33,18 @@ func (f *Follower) follow(doc *catalog.Model, back bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.doc, m.newer, m.failed, m.failing, m.older, f.unwritten = doc, cancel, 0, time.Time{}, 0, true
 	m.other = f.config.Runtime.Take(doc)
+	if doc.Managed() { // who made the change, and prepared for it, finds it in force
+		f.dealLocked(doc, doc.Route())
+	}
 	f.work.Go(func() { f.applyAll(ctx, m, doc) })
 }
 
 // applyAll applies a document, again until all of it is in force or a newer one came.
 func (f *Follower) applyAll(ctx context.Context, m *followed, doc *catalog.Model) {
-	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+	for pause, again := firstRetry, false; ; pause, again = min(2*pause, lastRetry), true {
+		if again && doc.Managed() {
+			f.deal(ctx, m, doc, doc.Route())
+		}
 		reason := f.apply(ctx, m, doc)
 		if ctx.Err() != nil || reason == "" {
 			return
@@ -59,19 +65,21 @@ const (
 	lastRetry  = time.Minute
 )
 
-// apply deals requests out as doc says, first as far as the versions are ready, then further
-// with every version that is: a label that moves back does not wait for a shadow to load. It
-// says what is missing, "" if nothing is.
+// apply loads what doc needs, and deals requests out further with every version that is ready:
+// a label that moves back does not wait for a shadow to load. It says what is missing, "" if
+// nothing is.
 func (f *Follower) apply(ctx context.Context, m *followed, doc *catalog.Model) (missing string) {
 	if !doc.Managed() {
 		f.applied(ctx, m, doc, "")
 		return ""
 	}
 	want := doc.Route()
-	f.deal(ctx, m, doc, want)
 	var reasons []string
 	for _, version := range byUrgency(want) {
 		if f.config.Runtime.Has(doc.Name, version) {
+			if route, _ := f.config.Runtime.Route(doc.Name); !slices.Contains(route.Versions(), version) {
+				f.deal(ctx, m, doc, want) // it is ready since the document came
+			}
 			continue
 		}
 		err := f.config.Runtime.Ensure(ctx, doc.Name, version)
@@ -127,12 +135,16 @@ func byUrgency(want catalog.Route) []int64 {
 // was served here before, nothing is dealt out yet: callers hear that the model is loading, and
 // not that it has no such label.
 func (f *Follower) deal(ctx context.Context, m *followed, doc *catalog.Model, want catalog.Route) {
-	has := func(version int64) bool { return f.config.Runtime.Has(doc.Name, version) }
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if ctx.Err() != nil || m.doc != doc {
-		return // a newer document decides
+	if ctx.Err() == nil && m.doc == doc { // else a newer document decides
+		f.dealLocked(doc, want)
 	}
+}
+
+// dealLocked is deal for the newest document.
+func (f *Follower) dealLocked(doc *catalog.Model, want catalog.Route) {
+	has := func(version int64) bool { return f.config.Runtime.Has(doc.Name, version) }
 	old, _ := f.config.Runtime.Route(doc.Name)
 	if now := restrict(want, old, has); now.Labels[scoring.LabelLive] != 0 {
 		f.config.Runtime.Apply(doc.Name, now)

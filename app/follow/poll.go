@@ -65,12 +65,11 @@ func (f *Follower) changed(index catalog.Index) []string {
 // read follows the document of a model. One that is not there, because somebody took it away,
 // changes nothing.
 func (f *Follower) read(ctx context.Context, name string) error {
-	known := f.document(name)
 	doc, err := f.config.Book.Read(ctx, name)
 	if err != nil || doc == nil {
 		return err
 	}
-	if f.restored(known, doc) {
+	if f.restored(doc) {
 		f.config.Log.Warn().Str("model", name).Int64("revision", doc.Revision).Msg("the state store went back to an older document, as from a backup: following it")
 		f.follow(doc, true) //nolint:contextcheck // what a document needs outlasts who brought it
 		return nil
@@ -79,28 +78,17 @@ func (f *Follower) read(ctx context.Context, name string) error {
 	return nil
 }
 
-// document is the one that is followed; nil while there is none.
-func (f *Follower) document(name string) *catalog.Model {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m := f.models[name]; m != nil {
-		return m.doc
-	}
-	return nil
-}
-
-// restored says that the store has another past than this replica knew before it asked: an
-// older document, or another one of the same revision. Once may be a part of the store that
-// is behind; twice in a row is not. What came in between by another way says nothing: the
-// answer may have been overtaken by it.
-func (f *Follower) restored(known, doc *catalog.Model) bool {
+// restored says that the store has another past than this replica knows: an older document,
+// or another one of the same revision. Once may be an answer that was overtaken by a change;
+// twice in a row, with no newer document in between, is not.
+func (f *Follower) restored(doc *catalog.Model) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := f.models[doc.Name]
-	if m == nil || m.doc != known {
+	if m == nil {
 		return false
 	}
-	if doc.Revision > known.Revision || doc.Revision == known.Revision && last(doc) == last(known) {
+	if doc.Revision > m.doc.Revision || doc.Revision == m.doc.Revision && last(doc) == last(m.doc) {
 		m.older = 0
 		return false
 	}

@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -75,8 +76,9 @@ func (s Serving) Unregistered() map[string][]catalog.Version {
 	all := map[string][]catalog.Version{}
 	for _, m := range s.Models() {
 		for _, v := range m.Versions {
-			if v.State == registry.Available && v.Registered == nil && v.Ref.Dir != "" {
-				all[m.Name] = append(all[m.Name], Describe(v.Version))
+			known := cmp.Or(v.Version, v.Past)
+			if known != nil && v.Registered == nil && v.Ref.Dir != "" {
+				all[m.Name] = append(all[m.Name], Describe(known))
 			}
 		}
 	}

@@ -1,8 +1,8 @@
 package lifecycle
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -222,5 +222,12 @@ func (a *App) registryDoor() http.Handler {
 
 // endFollowing ends copies of requests and loads under way, once nobody is answered any more.
 func (a *App) endFollowing(ctx context.Context) error {
-	return cmp.Or(a.engine.Close(ctx), a.following.keeper.Close(ctx))
+	if err := a.engine.Close(ctx); err != nil {
+		return err
+	}
+	if a.following.keeper.Close(ctx) != nil {
+		a.abandoned = true
+		return fmt.Errorf("a model was still being loaded when ONDA_SHUTDOWN_TIMEOUT=%s was over", a.config.ShutdownTimeout)
+	}
+	return nil
 }

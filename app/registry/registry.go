@@ -44,6 +44,9 @@ type Status struct {
 	Reason string
 	// Version is set while State is Available. It may be read, not run: see [Registry.Use].
 	Version *Version
+	// Past is the version that was loaded last, of one that is cold and in no document: what it
+	// is, and not what could answer.
+	Past *Version
 	// Registered is what the registry's document says; nil for a version that is in none.
 	Registered *catalog.Version
 	// Retired versions answer nobody.

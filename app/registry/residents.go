@@ -108,7 +108,11 @@ func (r *Registry) chill(key versionKey) (v *Version, freed <-chan struct{}) {
 		close(done)
 		return nil, done
 	}
-	r.setLocked(&Status{Ref: s.Ref, State: Cold})
+	cold := &Status{Ref: s.Ref, State: Cold}
+	if s.Registered == nil {
+		cold.Past = s.Version
+	}
+	r.setLocked(cold)
 	return s.Version, r.retireLocked([]*Version{s.Version})
 }
 

@@ -54,12 +54,13 @@ func TestLoading(t *testing.T) {
 	}
 	// The sidecar is up, sends nothing to an app that is not ready, and says so.
 	s.own.outbound(t)
-	for range 3 {
+	eventually(t, "the sidecar knows that the app is not ready", func() error {
 		got := request{path: "/v2/health/ready"}.to(t, s.ways()[1])
 		if got.status != http.StatusInternalServerError || !strings.Contains(got.body, "app is not in a healthy state") {
-			t.Errorf("through the sidecar while loading: %d %s", got.status, got.body)
+			return fmt.Errorf("%d %s", got.status, got.body)
 		}
-	}
+		return nil
+	})
 
 	unblock(t, blocked)
 	s.ready(t)

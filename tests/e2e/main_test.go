@@ -1,5 +1,7 @@
 // Package e2e_test holds Onda to its promises from outside: the real binary behind real
-// Dapr sidecars, called as other apps call it. Nothing here knows Onda's Go packages.
+// Dapr sidecars, called as other apps call it. Nothing here knows Onda's Go packages, but for
+// the tests of the registry: they make tiny models with onnxtest, and hold a document against
+// its history with catalog.Fold.
 //
 // Every group of tests starts processes of its own, on ports of its own, under an app id
 // of its own: sidecars find each other by name on the whole machine.

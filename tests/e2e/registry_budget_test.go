@@ -49,18 +49,24 @@ type budgeted struct {
 	operator operator
 }
 
+// count reads a metric.
+func (b budgeted) count(t *testing.T, name string, labels ...string) float64 {
+	t.Helper()
+	return metric(t, b.onda.metricsPort, name, labels...)
+}
+
 // asksEach asks models about a number, one after the other. What is in memory stays within the
 // budget.
 func (b budgeted) asksEach(t *testing.T, models ...int) {
 	t.Helper()
 	ways := b.ways()
-	budget := metric(t, b.onda.metricsPort, "onda_models_memory_budget_bytes")
+	budget := b.count(t, "onda_models_memory_budget_bytes")
 	for i, m := range models {
 		w := ways[i%len(ways)]
 		if got := asked(t, w, model(m), 7); got != (scored{1, 7 * float64(m+1)}) {
 			t.Errorf("%s %s: %+v, want %v", model(m), w.name, got, 7*(m+1))
 		}
-		if used := metric(t, b.onda.metricsPort, "onda_models_memory_bytes"); used > budget {
+		if used := b.count(t, "onda_models_memory_bytes"); used > budget {
 			t.Errorf("the models take %v bytes of %v", used, budget)
 		}
 	}
@@ -69,15 +75,12 @@ func (b budgeted) asksEach(t *testing.T, models ...int) {
 func (b budgeted) allAnswer(t *testing.T) {
 	b.asksEach(t, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5)
 	const loads = 2 * manyModels
-	for series, want := range map[string]float64{
-		`onda_model_loads_total{outcome="loaded"}`: loads, `onda_model_loads_total{outcome="failed"}`: 0, "onda_model_evictions_total": loads - roomFor,
-	} {
-		if got := metric(t, b.onda.metricsPort, series); got != want {
-			t.Errorf("%s is %v, want %v", series, got, want)
-		}
+	loaded, failed, evicted := b.count(t, "onda_model_loads_total", `outcome="loaded"`), b.count(t, "onda_model_loads_total", `outcome="failed"`), b.count(t, "onda_model_evictions_total")
+	if loaded != loads || failed != 0 || evicted != loads-roomFor {
+		t.Errorf("%v loads, %v that failed and %v evictions, want %d, none and %d", loaded, failed, evicted, loads, loads-roomFor)
 	}
 	b.asksEach(t, 5, 4, 5, 4)
-	if got := metric(t, b.onda.metricsPort, `onda_model_loads_total{outcome="loaded"}`); got != loads {
+	if got := b.count(t, "onda_model_loads_total", `outcome="loaded"`); got != loads {
 		t.Errorf("models that were asked last were loaded again: %v loads, want %v", got, loads)
 	}
 }
@@ -137,7 +140,7 @@ func (b budgeted) document(t *testing.T, model string) string {
 
 // tooLarge asks for a model that would not fit if it were alone.
 func (b budgeted) tooLarge(t *testing.T) {
-	const pattern = `status 503, want 200: \{"error":"model large@1 takes about [\d.]+ MB, and the budget of [\d.]+ MB \(ONDA_MEMORY_BUDGET\) has room for [\d.]+ MB: [\d.]+ MB are taken by models that are pinned or being loaded; raise the budget, or unpin a model"\}`
+	const pattern = `status 503, want 200: \{"error":"model large@1 takes about [\d.]+ MiB, and the budget of [\d.]+ MiB \(ONDA_MEMORY_BUDGET\) has room for [\d.]+ MiB: [\d.]+ MiB are taken by models that are pinned or being loaded; raise the budget, or unpin a model"\}`
 	for _, w := range b.ways() {
 		if _, err := ask(client, w, "large", 7); err == nil || !matches(pattern, err.Error()) {
 			t.Errorf("%s: %v, want %s", w.name, err, pattern)

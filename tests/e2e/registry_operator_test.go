@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -136,6 +137,20 @@ func (o operator) document(t *testing.T, model string) (d document) {
 	return d
 }
 
+// registers waits until every version of a models folder is in the registry.
+func (o operator) registers(t *testing.T, models string) {
+	t.Helper()
+	versions, err := filepath.Glob(filepath.Join(models, "*", "[1-9]*"))
+	if err != nil || len(versions) == 0 {
+		t.Fatalf("there are no versions in %s (%v)", models, err)
+	}
+	for _, dir := range versions {
+		eventually(t, "the versions of the models folder are registered", func() error {
+			return wants(http.StatusOK, o.asks(http.MethodGet, "models/"+filepath.Base(filepath.Dir(dir))+"/versions/"+filepath.Base(dir), nil))
+		})
+	}
+}
+
 // history reads a model's whole history, the oldest entry first. The document must be what
 // it gives.
 func (o operator) history(t *testing.T, model string) []catalog.Entry {
@@ -199,7 +214,7 @@ type command struct {
 	code           int
 }
 
-// runs runs `onda models` against this way to Onda.
+// runs `onda models` against this way to Onda.
 func (o operator) runs(t *testing.T, args ...string) command {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), ondaBinary, append([]string{"models", "--actor", "tests", "--server", o.url}, args...)...)
@@ -225,29 +240,27 @@ func (o operator) says(t *testing.T, pattern string, args ...string) string {
 	return got.stdout
 }
 
-// metric reads one series of Onda's metrics; 0 for one that is not there.
-func metric(t *testing.T, port int, series string) float64 {
-	t.Helper()
-	value, _ := lookUp(t, port, series)
-	return value
-}
-
-func lookUp(t *testing.T, port int, series string) (value float64, found bool) {
+// metric adds up the series of one of Onda's metrics that have these labels, each as
+// `name="value"`; 0 where there are none.
+func metric(t *testing.T, port int, name string, labels ...string) (sum float64) {
 	t.Helper()
 	got := get("http://" + local(port) + "/metrics")
 	if err := wants(http.StatusOK, got); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(got.body) {
-		if text, ok := strings.CutPrefix(line, series+" "); ok {
-			value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return value, true
+		series, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		found, with, _ := strings.Cut(series, "{")
+		if found != name || slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(with, label) }) {
+			continue
 		}
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatalf("%s: %s", line, err)
+		}
+		sum += value
 	}
-	return 0, false
+	return sum
 }
 
 // follows says whether a replica does what the newest document of a model wants, and that it

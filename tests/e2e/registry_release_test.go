@@ -23,13 +23,15 @@ import (
 const token = "a token of the tests"
 
 // registryStack is a stack that takes uploads, and changes from who shows the token. Its
-// models are those of a folder.
+// models are those of a folder, and in the registry.
 func registryStack(t *testing.T, models string) *stack {
 	t.Helper()
-	return startStack(t, map[string]string{
+	s := startStack(t, map[string]string{
 		"ONDA_MODELS_DIR": models, "ONDA_ARTIFACT_STORE": filepath.Join(t.TempDir(), "store"), "ONDA_ARTIFACT_CACHE": filepath.Join(t.TempDir(), "cache"),
 		"ONDA_REGISTRY_TOKEN": token, "ONDA_DRAIN_DELAY": "0s",
 	})
+	s.operators()[0].registers(t, models)
+	return s
 }
 
 // operators are the ways to change the registry, the one without a sidecar first.
@@ -146,7 +148,7 @@ func released(t *testing.T, s *stack) {
 
 // shadowed copies requests to a version that answers otherwise: callers hear nothing of it.
 func shadowed(t *testing.T, s *stack) {
-	o := s.operators()[1]
+	o := s.operators()[2]
 	o.label(t, "times", "live", 1)
 	o.says(t, `times: shadow none -> 2 at 100 % \(revision \d+\)
 .*`, "shadow", "times", "2", "--share", "1")
@@ -158,9 +160,8 @@ func shadowed(t *testing.T, s *stack) {
 		}
 	}
 	eventually(t, "the copies are counted", func() error {
-		const series = `onda_mirrored_total{model="times",outcome="disagreed",version="1"}`
-		dropped := metric(t, s.onda.metricsPort, `onda_mirrors_dropped_total{model="times",reason="busy"}`)
-		if got := metric(t, s.onda.metricsPort, series); got+dropped != calls || got < calls/2 {
+		dropped := metric(t, s.onda.metricsPort, "onda_mirrors_dropped_total", `model="times"`, `reason="busy"`)
+		if got := metric(t, s.onda.metricsPort, "onda_mirrored_total", `model="times"`, `version="1"`, `outcome="disagreed"`); got+dropped != calls || got < calls/2 {
 			return fmt.Errorf("%v copies, %v dropped, want %d", got, dropped, calls)
 		}
 		return nil

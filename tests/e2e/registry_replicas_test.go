@@ -58,6 +58,7 @@ func startReplicas(t *testing.T, backend ondatest.Backend, models string, own ..
 		})
 		all = append(all, r)
 	}
+	all[0].registers(t, models)
 	return all
 }
 
@@ -253,8 +254,8 @@ func withoutStore(t *testing.T, redis *ondatest.RedisServer, replicas []*replica
 	const away = `the registry's state store does not answer: try it again`
 	for _, r := range replicas {
 		r.healthy(t, false, `unreachable since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
-		if value, found := lookUp(t, r.metricsPort, "onda_registry_store_reachable"); !found || value != 0 {
-			t.Errorf("%s: onda_registry_store_reachable is %v (%t)", r.name, value, found)
+		if got := metric(t, r.metricsPort, "onda_registry_store_reachable"); got != 0 {
+			t.Errorf("%s: onda_registry_store_reachable is %v", r.name, got)
 		}
 		began := time.Now()
 		r.isRefused(t, http.StatusServiceUnavailable, away, http.MethodPut, "models/times/labels/live", map[string]any{"version": live%3 + 1, "accept": anyhow})
@@ -326,13 +327,13 @@ func startWithoutStore(t *testing.T, redis *ondatest.RedisServer, replicas []*re
 		})
 	})
 	const reason = `{"error":"the registry was not read yet, and which version of \"times\" answers is not known: the state store does not answer, or only just began"}`
+	eventually(t, "the replica without a snapshot listens, and is not ready", func() error {
+		return wants(http.StatusServiceUnavailable, get(fresh.way.url+"/healthz"))
+	})
 	for range 20 {
 		for _, path := range []string{"times", "times/labels/live"} {
 			r := request{path: "/v2/models/" + path + "/infer", contentType: "application/json", body: []byte(`{"inputs":[{"name":"INPUT","datatype":"FP32","shape":[1,1],"data":[1]}]}`)}
 			got := r.send(fresh.way)
-			if got.err != nil && time.Since(began) < patience/2 {
-				continue // it does not listen yet
-			}
 			if got.status != http.StatusServiceUnavailable || got.body != reason || got.header.Get("Retry-After") == "" {
 				t.Errorf("%s without a snapshot: %d %s (%v), want 503 %s", path, got.status, clip(got.body), got.err, reason)
 			}

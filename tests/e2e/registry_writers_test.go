@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -20,6 +21,7 @@ func TestWriters(t *testing.T) {
 	s := registryStack(t, models)
 	t.Run("revisions", func(t *testing.T) { revisions(t, s) })
 	t.Run("race", func(t *testing.T) { race(t, s) })
+	t.Run("streams", func(t *testing.T) { streams(t, s) })
 	t.Run("the token", func(t *testing.T) { rightToken(t, s) })
 }
 
@@ -29,10 +31,10 @@ func revisions(t *testing.T, s *stack) {
 	first.label(t, "times", "live", 1)
 	got := request{path: "/registry/v1/models/times"}.to(t, first.way)
 	seen := first.document(t, "times").Revision
-	if tag := strconv.Quote(fmt.Sprint(seen)); got.header.Get("ETag") != tag {
+	if tag := strconv.Quote(strconv.FormatInt(seen, 10)); got.header.Get("ETag") != tag {
 		t.Errorf("the ETag is %s, want %s", got.header.Get("ETag"), tag)
 	}
-	tag := strconv.Quote(fmt.Sprint(seen))
+	tag := strconv.Quote(strconv.FormatInt(seen, 10))
 	made := first.changes(t, http.MethodPut, "models/times/labels/live", map[string]any{"version": 2, "accept": anyhow}, "If-Match", tag)
 	if made.Revision != seen+1 || made.Labels["live"] != 2 {
 		t.Errorf("after the change: revision %d, labels %v", made.Revision, made.Labels)
@@ -42,7 +44,7 @@ func revisions(t *testing.T, s *stack) {
 	if why.Yours == nil || why.Current == nil || why.Yours.Revision != seen || why.Yours.Labels["live"] != 1 || why.Current.Revision != seen+1 || why.Current.Labels["live"] != 2 {
 		t.Errorf("refused with yours %+v and current %+v", why.Yours, why.Current)
 	}
-	got409 := second.runs(t, "label", "times", "live", "3", "--revision", fmt.Sprint(seen))
+	got409 := second.runs(t, "label", "times", "live", "3", "--revision", strconv.FormatInt(seen, 10))
 	want := fmt.Sprintf(`.*onda: model "times" is at revision %d, and your change was made for revision %d: .*
   you wanted: live 3 \(from revision %d\)
   now:        live 2 by tests (just now|\d+ s ago) \(revision %d\)
@@ -65,7 +67,7 @@ func race(t *testing.T, s *stack) {
 			// The two versions that are not live, one for each.
 			version := (seen.Labels["live"]+int64(i))%3 + 1
 			both.Go(func() {
-				replies[i] = o.asks(http.MethodPut, "models/times/labels/live", map[string]any{"version": version, "accept": anyhow}, "If-Match", strconv.Quote(fmt.Sprint(seen.Revision)))
+				replies[i] = o.asks(http.MethodPut, "models/times/labels/live", map[string]any{"version": version, "accept": anyhow}, "If-Match", strconv.Quote(strconv.FormatInt(seen.Revision, 10)))
 			})
 		}
 		both.Wait()
@@ -94,14 +96,43 @@ func checkRace(t *testing.T, seen document, winner, loser reply) {
 	}
 }
 
+// streams makes changes that tell how far they are. Each stream must come whole, by every way,
+// through the sidecars too.
+func streams(t *testing.T, s *stack) {
+	s.operators()[0].label(t, "times", "live", 1)
+	for _, o := range s.operators() {
+		broken := 0
+		const changes = 30
+		for i := range changes {
+			got := o.asks(http.MethodPut, "models/times/shadow", map[string]any{"version": i%2 + 2, "share": 0.5}, "Accept", "application/x-ndjson")
+			lines := strings.Split(strings.TrimSpace(got.body), "\n")
+			var end struct{ Result document }
+			err := json.Unmarshal([]byte(lines[len(lines)-1]), &end)
+			if got.status != http.StatusOK || err != nil || !strings.HasPrefix(lines[0], `{"progress":{"stage":"waiting",`) || end.Result.Shadow == nil || end.Result.Shadow.Version != int64(i%2+2) {
+				broken++
+				t.Logf("%s: change %d: %d %s (%v)", o.name, i+1, got.status, clip(got.body), got.err)
+			}
+		}
+		if broken > 0 {
+			t.Errorf("%s: %d of %d streams did not end with a result", o.name, broken, changes)
+		}
+	}
+}
+
 // everyChange is a request for each kind of change.
 var everyChange = []struct{ method, path string }{
 	{http.MethodPost, "models/times/versions"},
-	{http.MethodPut, "models/times/labels/live"}, {http.MethodDelete, "models/times/labels/other"},
-	{http.MethodPut, "models/times/traffic"}, {http.MethodDelete, "models/times/traffic"},
-	{http.MethodPut, "models/times/shadow"}, {http.MethodDelete, "models/times/shadow"},
-	{http.MethodPost, "models/times/rollout"}, {http.MethodPost, "models/times/promote"}, {http.MethodPost, "models/times/rollback"},
-	{http.MethodPost, "models/times/versions/2/retire"}, {http.MethodPut, "models/times/pin"},
+	{http.MethodPut, "models/times/labels/live"},
+	{http.MethodDelete, "models/times/labels/other"},
+	{http.MethodPut, "models/times/traffic"},
+	{http.MethodDelete, "models/times/traffic"},
+	{http.MethodPut, "models/times/shadow"},
+	{http.MethodDelete, "models/times/shadow"},
+	{http.MethodPost, "models/times/rollout"},
+	{http.MethodPost, "models/times/promote"},
+	{http.MethodPost, "models/times/rollback"},
+	{http.MethodPost, "models/times/versions/2/retire"},
+	{http.MethodPut, "models/times/pin"},
 	{http.MethodPut, "blobs/" + sumOfFile([]byte("a file"))},
 }
 
@@ -125,7 +156,7 @@ func rightToken(t *testing.T, s *stack) {
 			t.Errorf("%s: revision %d after refused changes, %d before", o.name, d.Revision, before.Revision)
 		}
 		got401 := o.runs(t, "pin", "times")
-		if got401.code != 1 || !matches(`onda: `+refused+"\nShow the server's token: export ONDA_REGISTRY_TOKEN=\\.\\.\\., or add --token\\.\n", got401.stderr) {
+		if got401.code != 1 || !matches(`onda: the token is missing or wrong`+"\nShow the server's token: export ONDA_REGISTRY_TOKEN=\\.\\.\\., or add --token\\.\n", got401.stderr) {
 			t.Errorf("%s: exit code %d without a token, %s", o.name, got401.code, got401.stderr)
 		}
 		o.token = token

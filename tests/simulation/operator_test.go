@@ -235,8 +235,8 @@ func (o *operator) steps() []int {
 // rule is one that a rollout can keep or break within seconds.
 func (o *operator) rule() catalog.Rule {
 	return catalog.Rule{
-		MaxErrorRate: 0.02, MaxP99Ratio: 1.8, MaxDivergence: 0.05, MinSamples: 80, MinCompared: 60,
-		StepTime: catalog.Duration(o.between(2*time.Second, 5*time.Second)), Compare: 0.9,
+		MaxErrorRate: 0.02, MaxP99Ratio: 1.8, MaxDivergence: 0.05, MinSamples: 80, MinCompared: 40,
+		StepTime: catalog.Duration(o.between(2*time.Second, 5*time.Second)), Compare: pick(o.chance, 0.3, 0.9),
 	}
 }
 

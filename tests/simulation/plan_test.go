@@ -98,7 +98,7 @@ func (w *world) draw() plan {
 
 func (p plan) outage(c chance) outage {
 	o := outage{from: c.between(0, p.active), silent: c.yes(0.4)}
-	o.to = o.from + c.between(500*time.Millisecond, 12*time.Second)
+	o.to = o.from + c.between(500*time.Millisecond, 15*time.Second)
 	if c.yes(0.6) {
 		o.replica = replicaName(c.IntN(p.replicas))
 	}
@@ -108,7 +108,7 @@ func (p plan) outage(c chance) outage {
 func (p plan) ending(c chance) ending {
 	return ending{
 		at: c.between(time.Second, p.active), down: c.between(20*time.Millisecond, 6*time.Second), replica: c.IntN(p.replicas),
-		orderly: c.yes(0.3), busy: c.yes(0.3), renamed: c.yes(0.4), forever: c.yes(0.15),
+		orderly: c.yes(0.4), busy: c.yes(0.4), renamed: c.yes(0.4), forever: c.yes(0.15),
 	}
 }
 
@@ -150,7 +150,7 @@ func (w *world) nature(model string, version int64) nature {
 	if w.plan.calm {
 		return pick(c, diverging, failing, slow)
 	}
-	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, partial, partial, flaky, late)
+	return pick(c, diverging, diverging, failing, failing, slow, broken, partial, partial, partial, flaky, flaky, late)
 }
 
 // loads says whether a version can be loaded on a replica at all.

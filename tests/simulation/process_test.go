@@ -109,7 +109,7 @@ func (p *process) isGone() bool {
 // awaitLoad waits for a load that failed before and is tried once more, but not for long.
 func (p *process) awaitLoad() {
 	c := p.w.chance("await", p.name)
-	for range 200 {
+	for range 400 {
 		if !p.w.sleep(c.between(20*time.Millisecond, 80*time.Millisecond)) || p.runtime.trying() {
 			return
 		}

@@ -15,6 +15,8 @@ const (
 	// calmDown is how long the world may take to be as the documents say, once all faults
 	// are over. A load that fails is tried again after a minute.
 	calmDown = 2 * time.Minute
+	// judgement is how long a step may take for the requests that there are.
+	judgement = 100 * time.Second
 	// look is the time between two looks at how far it is.
 	look = 3 * time.Second
 	// soon is how soon a change is in force where nothing fails.
@@ -61,7 +63,9 @@ func (w *world) retry() {
 			w.fail("registering version 1 of model %s again: %s", name, err)
 			return
 		}
-		via.follower.Follow(again)
+		if c.yes(0.5) {
+			via.follower.Follow(again) // or the request went to a replica that is none of these
+		}
 	}
 }
 
@@ -80,7 +84,7 @@ func (w *world) unjudged() {
 	for i := range w.plan.models {
 		name := modelName(i)
 		doc := w.ledger.newest(name)
-		if doc == nil || doc.Running() == nil || !w.takesPart(doc) {
+		if doc == nil || doc.Running() == nil || !w.takesPart(doc) || time.Since(doc.Rollout.StepSince) < judgement {
 			continue
 		}
 		w.fail("the rollout of version %d of model %s was not judged: %+v", doc.Rollout.Candidate, name, *doc.Rollout)
@@ -249,8 +253,8 @@ func (w *world) watch(c *change) {
 
 // unreachable checks that replicas say so while the state store does not answer.
 func (w *world) unreachable(o outage) {
-	// A look that is under way has five seconds, and the next one begins a second later.
-	const heard = 7 * time.Second
+	// A look that is under way has five seconds, and so has the next one, a second later.
+	const heard = 11500 * time.Millisecond
 	// A silent one beside it holds a look up for longer.
 	silent := slices.ContainsFunc(w.plan.away, func(other outage) bool { return other.silent && other.from < o.from+heard && other.to > o.from })
 	if silent || o.to-o.from < heard {

@@ -3,7 +3,9 @@ package simulation_test
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,9 +37,11 @@ type world struct {
 	answers map[string]uint64 // by model and version
 }
 
-// simulate runs a seed to its end.
+// simulate runs a seed to its end. Its goroutines are labelled with it: a panic names the seed
+// where GODEBUG=tracebacklabels=1 is set.
 func simulate(t *testing.T, seed uint64) *world {
 	t.Helper()
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("seed", strconv.FormatUint(seed, 10))))
 	w := &world{seed: seed, dir: t.TempDir}
 	synctest.Test(t, func(t *testing.T) {
 		w.birth = time.Now()

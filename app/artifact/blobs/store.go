@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/catalog"
@@ -27,7 +28,13 @@ var sumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // Store keeps files under their SHA-256, as "sha256/ab/abcdef...": a file that many versions
 // share is kept once, and what is there was checked. Its methods may be called at the same
 // time, and by several processes. Their errors are as those of a [Source].
-type Store struct{ place place }
+type Store struct {
+	place place
+
+	mu sync.Mutex
+	// doubted are the sums of files that were read and found to be others.
+	doubted map[string]bool
+}
 
 // OpenStore opens the store at the URL, or the path of a folder: a setting of the operator,
 // which may be any. A folder is made if there is none; a container or bucket has to be there.
@@ -50,7 +57,7 @@ func OpenStore(ctx context.Context, url string) (*Store, error) {
 			return nil, explain(ctx, err, "", storeName)
 		}
 	}
-	return &Store{place: p}, nil
+	return &Store{place: p, doubted: map[string]bool{}}, nil
 }
 
 // Close ends the store and its sources.
@@ -76,7 +83,20 @@ func (s *Store) Has(ctx context.Context, sum string) (size int64, ok bool, err e
 	if err != nil {
 		return 0, false, explain(ctx, err, sum, storeName)
 	}
-	return size, ok, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return size, ok && !s.doubted[sum], nil
+}
+
+// doubt remembers that a file is not what its name says, so that it is asked for again.
+func (s *Store) doubt(sum string, doubted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if doubted {
+		s.doubted[sum] = true
+	} else {
+		delete(s.doubted, sum)
+	}
 }
 
 // Put keeps what r has, of so many bytes, under its SHA-256. It is streamed; what does not
@@ -100,6 +120,7 @@ func (s *Store) Put(ctx context.Context, sum string, size int64, r io.Reader) er
 		}
 		return explainWrite(ctx, err, sum)
 	}
+	s.doubt(sum, false)
 	return nil
 }
 
@@ -147,11 +168,11 @@ func (c *checked) Read(p []byte) (int, error) {
 
 // Source reads files by the paths that they have in a version. It needs no Close of its own.
 func (s *Store) Source(files map[string]catalog.File) Source {
-	return storeSource{place: s.place, files: maps.Clone(files)}
+	return storeSource{store: s, files: maps.Clone(files)}
 }
 
 type storeSource struct {
-	place place
+	store *Store
 	files map[string]catalog.File
 }
 
@@ -163,11 +184,32 @@ func (s storeSource) Open(ctx context.Context, name string, offset int64) (io.Re
 	if err := CheckSum(file.SHA256); err != nil {
 		return nil, err
 	}
-	r, err := s.place.open(ctx, key(file.SHA256), offset)
+	r, err := s.store.place.open(ctx, key(file.SHA256), offset)
 	if err != nil {
 		return nil, explain(ctx, err, name, storeName)
 	}
-	return r, nil
+	if offset > 0 {
+		return r, nil
+	}
+	return &proven{ReadCloser: r, store: s.store, sum: file.SHA256, hash: sha256.New()}, nil
+}
+
+// proven is a file that is read from its begin, and doubted if it ends as another one.
+type proven struct {
+	io.ReadCloser
+
+	store *Store
+	sum   string
+	hash  hash.Hash
+}
+
+func (p *proven) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	_, _ = p.hash.Write(b[:n]) // a hash takes everything
+	if errors.Is(err, io.EOF) {
+		p.store.doubt(p.sum, hex.EncodeToString(p.hash.Sum(nil)) != p.sum)
+	}
+	return n, err
 }
 
 func (s storeSource) List(context.Context) (map[string]int64, error) {

@@ -17,6 +17,9 @@ const (
 	streamType = "application/x-ndjson"
 	// betweenLines is the least time between two lines, but for the first one of a stage.
 	betweenLines = 100 * time.Millisecond
+	// beforeFirst is the least time before the first line: a sidecar that is answered while it
+	// still sends the request's body closes the connection, and the rest of the lines is lost.
+	beforeFirst = 50 * time.Millisecond
 	// heartbeat is the longest time without a line: proxies close connections on which
 	// nothing happens.
 	heartbeat = 2 * time.Second
@@ -87,6 +90,13 @@ func (h *Handler) stream(w http.ResponseWriter, in *asked, line *changeLine, mad
 			out.write(progressLine{last})
 		}
 	}
+	select {
+	case line.err = <-done:
+		write(true)
+		h.finish(out, line)
+		return
+	case <-time.After(beforeFirst):
+	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	pace := time.NewTicker(betweenLines)
@@ -140,9 +150,7 @@ func newLines(w http.ResponseWriter) *lines {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // some proxies would hold the lines back
 	w.WriteHeader(http.StatusOK)
-	l := &lines{w: w, controller: http.NewResponseController(w)}
-	_ = l.controller.Flush() // what cannot be flushed comes at the end
-	return l
+	return &lines{w: w, controller: http.NewResponseController(w)}
 }
 
 // write writes a line. A caller who left, or who does not read, gets no more.

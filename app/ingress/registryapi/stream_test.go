@@ -89,7 +89,7 @@ func TestStream(t *testing.T) {
 		w := newTimed()
 		streamed(t, w, func(_ context.Context, ask admin.Ask) error {
 			ask.Progress(progress("waiting", 0, 0))
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(31 * time.Millisecond)
 			for i := range int64(100) { // faster than anybody wants to know
 				ask.Progress(progress("fetch", i, 100))
 				time.Sleep(4 * time.Millisecond)
@@ -106,16 +106,15 @@ func TestStream(t *testing.T) {
 			line string
 			at   time.Duration
 		}{
-			{`{"progress":{"stage":"waiting","done":0,"total":0}}`, 0},
-			{`{"progress":{"stage":"fetch","done":0,"total":100}}`, 30 * time.Millisecond},
-			{`{"progress":{"stage":"fetch","done":17,"total":100}}`, 100 * time.Millisecond},
-			{`{"progress":{"stage":"fetch","done":42,"total":100}}`, 200 * time.Millisecond},
-			{`{"progress":{"stage":"fetch","done":67,"total":100}}`, 300 * time.Millisecond},
-			{`{"progress":{"stage":"fetch","done":92,"total":100}}`, 400 * time.Millisecond},
-			{`{"progress":{"stage":"fetch","done":99,"total":100}}`, 430 * time.Millisecond},
-			{`{"progress":{"stage":"load","done":0,"total":1}}`, 430 * time.Millisecond},
-			{`{"progress":{"stage":"load","done":1,"total":1}}`, 431 * time.Millisecond},
-			{`{"result":` + document + `}`, 431 * time.Millisecond},
+			{`{"progress":{"stage":"waiting","done":0,"total":0}}`, 50 * time.Millisecond}, // the body has come by then
+			{`{"progress":{"stage":"fetch","done":4,"total":100}}`, 50 * time.Millisecond},
+			{`{"progress":{"stage":"fetch","done":29,"total":100}}`, 150 * time.Millisecond},
+			{`{"progress":{"stage":"fetch","done":54,"total":100}}`, 250 * time.Millisecond},
+			{`{"progress":{"stage":"fetch","done":79,"total":100}}`, 350 * time.Millisecond},
+			{`{"progress":{"stage":"fetch","done":99,"total":100}}`, 431 * time.Millisecond},
+			{`{"progress":{"stage":"load","done":0,"total":1}}`, 431 * time.Millisecond},
+			{`{"progress":{"stage":"load","done":1,"total":1}}`, 432 * time.Millisecond},
+			{`{"result":` + document + `}`, 432 * time.Millisecond},
 		}
 		if len(w.lines) != len(want) {
 			t.Fatalf("got %d lines, want %d:\n%s", len(w.lines), len(want), w.Body)
