@@ -19,7 +19,7 @@ func count() int {
 	case raceEnabled || testing.Short():
 		return 100
 	default:
-		return 2000
+		return 1500
 	}
 }
 
