@@ -68,7 +68,7 @@ stop: ## Stop what `make run` started in another terminal
 test: ## Run every test: unit and end to end, with the race detector
 	@$(SETUP) test clients app
 	@# What the race detector makes too slow, or measures wrongly, runs without it as well.
-	$(GO_TEST) $(ANEW) ./app/cache ./tests/simulation
+	$(GO_TEST) $(ANEW) ./app/cache ./app/engine ./tests/simulation
 	$(GO_TEST) -race $(ANEW) $(ARGS) ./...
 
 .PHONY: unit
