@@ -92,7 +92,11 @@ func (l Loader) LoadAll(ctx context.Context, r *Registry, refs []artifact.Ref) e
 // loadOne loads a version, together with whoever else wants it.
 func (l Loader) loadOne(ctx context.Context, r *Registry, ref artifact.Ref) error {
 	if l.Bring != nil {
-		return l.Bring(ctx, ref.Name, ref.Version, nil)
+		err := l.Bring(ctx, ref.Name, ref.Version, nil)
+		if err == nil {
+			r.unwant(ref) // nobody asked for it
+		}
+		return err
 	}
 	v, err := l.Load(ctx, ref, nil)
 	if err != nil {

@@ -98,6 +98,15 @@ func (r *Registry) Install(name string, version int64, v *Version) error {
 	return nil
 }
 
+// unwant says that nobody asked for a version: it need not linger.
+func (r *Registry) unwant(ref artifact.Ref) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if s := r.statusLocked(ref.Name, ref.Version); s != nil && s.Version != nil {
+		s.Version.wanted.Store(false)
+	}
+}
+
 // chill makes a version cold that is in memory. freed is closed when its memory is free.
 func (r *Registry) chill(key versionKey) (v *Version, freed <-chan struct{}) {
 	r.mu.Lock()
