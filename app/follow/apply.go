@@ -109,8 +109,9 @@ func words(err error) string {
 	return err.Error()
 }
 
-// errGone is of a version that was ready, and was not any more when it was looked at.
-var errGone = errors.New("it was loaded, and is gone again")
+// errGone is of a version that was ready, and was not any more when it was looked at: this
+// replica has no room for it, which is not the version's fault.
+var errGone = scoring.Errorf(scoring.Unavailable, "it was loaded, and is gone again")
 
 // byUrgency lists the versions of a route in the order in which they are loaded: what callers
 // wait for most comes first, and a shadow, which nobody waits for, last.

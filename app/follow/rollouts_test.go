@@ -261,3 +261,21 @@ func TestRollbackIsTriedAgain(t *testing.T) {
 		same(t, "actions", actions(document(t, store)), []string{catalog.ActionRollback})
 	})
 }
+
+// TestCandidateThatIsGoneAgain: a replica that has no room for it says nothing about a version.
+func TestCandidateThatIsGoneAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := managed(t, 2)
+		rollout(t, store)
+		r := start(t, store, func(c *follow.Config, r *runtime) { c.Runtime = forgetting{r} })
+		pass(time.Minute)
+		same(t, "actions", actions(document(t, store)), []string{})
+		r.inSync(t, false, "gone again")
+	})
+}
+
+// forgetting never keeps what it loaded.
+type forgetting struct{ *runtime }
+
+func (forgetting) Ensure(context.Context, string, int64) error { return nil }
