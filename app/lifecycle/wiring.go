@@ -149,7 +149,8 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 // loader makes the loader of versions.
 func (a *App) loader() registry.Loader {
 	loader := registry.Loader{
-		Open: a.open,
+		Open:    a.open,
+		OpenNow: a.openNow,
 		Batching: batch.Parts{
 			Scheduler: a.slots,
 			Bytes:     a.queued,
@@ -179,14 +180,23 @@ func (a *App) ahead() int {
 	return each * a.config.Concurrency()
 }
 
-// open makes a session.
+// open makes a session. Once there are versions that answer, it leaves the processor to them.
 func (a *App) open(model []byte, settings triton.Settings) (registry.Session, error) {
+	return a.load(model, settings, a.registry.Ready())
+}
+
+// openNow makes a session that a request waits for.
+func (a *App) openNow(model []byte, settings triton.Settings) (registry.Session, error) {
+	return a.load(model, settings, false)
+}
+
+func (a *App) load(model []byte, settings triton.Settings, gently bool) (registry.Session, error) {
 	device, err := onnx.ParseDevice(a.config.Device)
 	if err != nil {
 		return nil, err
 	}
 	return a.runtime.Load(model, runtimeOptions(settings.Runtime, onnx.Options{
-		IntraOpThreads: a.config.Threads(), Device: device, DeviceID: a.config.DeviceID,
+		IntraOpThreads: a.config.Threads(), Device: device, DeviceID: a.config.DeviceID, Gently: gently,
 	}))
 }
 

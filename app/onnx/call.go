@@ -28,6 +28,8 @@ type call struct {
 	room       []byte
 	pins       runtime.Pinner
 	watch      watch
+	// gently says that the run makes way for all others.
+	gently bool
 }
 
 // newCall makes a call of a session; free frees it.
@@ -70,6 +72,9 @@ func (k *call) run(bound bool) error {
 	var b C.int
 	if bound {
 		b = 1
+	}
+	if k.gently {
+		return k.lib.check(C.onda_run_gently(k.c, b))
 	}
 	return k.lib.check(C.onda_run(k.c, b))
 }

@@ -7,9 +7,6 @@
 #include <malloc.h>
 #endif
 
-// SLOT gives the function at a position of the table as a function of that type.
-#define SLOT(api, name, result, ...) ((result(*)(__VA_ARGS__))(api)[SLOT_##name])
-
 // The number of the element type of strings.
 enum { type_string = 8 };
 

@@ -2,13 +2,17 @@ package onnx
 
 /*
 #cgo CFLAGS: -O2
-#cgo linux LDFLAGS: -ldl
+#cgo linux LDFLAGS: -ldl -lpthread
 #include <stdlib.h>
 #include "capi.h"
 
 // None of these calls Go, or keeps a pointer to Go's memory that is not pinned.
 #cgo noescape onda_run
 #cgo nocallback onda_run
+#cgo noescape onda_run_gently
+#cgo nocallback onda_run_gently
+#cgo noescape onda_load
+#cgo nocallback onda_load
 #cgo noescape onda_release
 #cgo nocallback onda_release
 #cgo noescape onda_go_on
@@ -21,7 +25,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"unsafe"
 
@@ -33,6 +36,8 @@ type library struct {
 	api    *unsafe.Pointer
 	handle unsafe.Pointer
 	memory unsafe.Pointer // *OrtMemoryInfo of the processor's memory
+	// environment is the library's own, an *OrtEnv.
+	environment unsafe.Pointer
 }
 
 // openLibrary finds the C API of the library at path, which the binding has loaded.
@@ -48,11 +53,17 @@ func openLibrary(path string) (l library, err error) {
 	if l.api == nil {
 		return l, fmt.Errorf("the library has no C API of version %d", int(C.onda_version))
 	}
+	if err := l.check(C.onda_begin(l.api, &l.environment)); err != nil { //nolint:gocritic // it sees what cgo makes of the line
+		return l, err
+	}
 	return l, nil
 }
 
 // close takes back openLibrary.
-func (l library) close() { C.onda_close(l.handle) }
+func (l library) close() {
+	C.onda_end(l.api, l.environment)
+	C.onda_close(l.handle)
+}
 
 // check makes an error of a status, and releases it.
 func (l library) check(status unsafe.Pointer) error {
@@ -71,20 +82,6 @@ func heedHeap() { C.onda_heed() }
 
 // trimHeap hands what the C library's heap does not use back to the system.
 func trimHeap() { C.onda_trim() }
-
-// sessionPointer gives the C pointer that the binding keeps to itself.
-func sessionPointer(raw *ort.DynamicAdvancedSession) (unsafe.Pointer, error) {
-	v := reflect.ValueOf(raw).Elem()
-	for _, field := range []string{"s", "ortSession"} {
-		if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
-			v = v.FieldByName(field)
-		}
-	}
-	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return nil, errors.New("onnxruntime_go keeps its session elsewhere than version 1.27.0 does: want that version in go.mod")
-	}
-	return v.UnsafePointer(), nil
-}
 
 // cNames makes C strings, one after the other; [freeNames] frees them.
 func cNames(all ...string) **C.char {

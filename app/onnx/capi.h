@@ -1,5 +1,5 @@
 // What Onda needs of ONNX Runtime's C API beyond what the binding offers: a whole run in
-// one call from Go, run options with entries, and an arena that shrinks.
+// one call from Go, run options with entries, an arena that shrinks, and loads that make way.
 //
 // The API is a table of functions whose order never changes: new ones are added at its
 // end. So it is reached by position, which spares a header of 8,000 lines. TestSlots
@@ -8,10 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// SLOT gives the function at a position of the table as a function of that type.
+#define SLOT(api, name, result, ...) ((result(*)(__VA_ARGS__))(api)[SLOT_##name])
+
 // The positions in the table.
 enum {
   SLOT_CreateStatus = 0,
+  SLOT_GetErrorCode = 1,
   SLOT_GetErrorMessage = 2,
+  SLOT_CreateEnv = 3,
+  SLOT_CreateSessionFromArray = 8,
   SLOT_Run = 9,
   SLOT_CreateRunOptions = 39,
   SLOT_RunOptionsSetTerminate = 46,
@@ -26,14 +32,20 @@ enum {
   SLOT_GetDimensions = 62,
   SLOT_GetTensorTypeAndShape = 65,
   SLOT_GetAllocatorWithDefaultOptions = 78,
+  SLOT_ReleaseEnv = 92,
   SLOT_ReleaseStatus = 93,
+  SLOT_ReleaseSession = 95,
   SLOT_ReleaseValue = 96,
   SLOT_ReleaseRunOptions = 97,
   SLOT_ReleaseTensorTypeAndShapeInfo = 99,
   SLOT_CreateAllocator = 131,
   SLOT_ReleaseAllocator = 132,
   SLOT_AddRunConfigEntry = 165,
+  SLOT_SessionOptionsSetCustomCreateThreadFn = 196,
+  SLOT_SessionOptionsSetCustomThreadCreationOptions = 197,
+  SLOT_SessionOptionsSetCustomJoinThreadFn = 198,
   SLOT_GetResizedStringTensorElementBuffer = 252,
+  SLOT_SessionOptionsSetLoadCancellationFlag = 293,
   SLOT_GetKeyValue = 297,
   SLOT_ReleaseKeyValuePairs = 300,
   SLOT_AllocatorGetStats = 319,
@@ -69,6 +81,8 @@ typedef struct {
   void **values;
   size_t inputs;
   size_t outputs;
+  int bound;     // of a gentle run, as is the next
+  void *status;
 } onda_call;
 
 // onda_open finds the API of the library at path, which is loaded already, and gives a
@@ -79,6 +93,20 @@ void onda_close(void *handle);
 // A status is NULL for success; any other must be released.
 const char *onda_message(void *const *api, void *status);
 void onda_forget(void *const *api, void *status);
+
+// onda_begin gives the library's environment, which onda_end lets go of: there is one, which
+// counts its users.
+void *onda_begin(void *const *api, void **environment);
+void onda_end(void *const *api, void *environment);
+
+// onda_load makes a session of a model's bytes, which onda_unload frees. With a patience, it
+// works for so long on a thread of its own that runs when no other wants the processor, and
+// then gives up; the session's threads are as those of any other. The options are good for
+// this one call.
+void *onda_load(void *const *api, void *environment, const void *model, size_t size, void *options, int64_t patience_ms, void **session);
+// onda_gave_up says whether a status is that of a load that gave up.
+int onda_gave_up(void *const *api, void *status);
+void onda_unload(void *const *api, void *session);
 
 // onda_new makes a call, to be freed also after a failure; onda_free takes NULL too.
 void *onda_new(void *const *api, void *session, void *memory, char **names, size_t inputs, size_t outputs, onda_call **made);
@@ -91,6 +119,8 @@ int onda_room(onda_tensor *t, size_t rank);
 // library writes into them. Without, they are the library's own and last until
 // onda_release.
 void *onda_run(onda_call *call, int bound);
+// onda_run_gently is onda_run on a thread that makes way for all others.
+void *onda_run_gently(onda_call *call, int bound);
 void onda_release(onda_call *call);
 
 // onda_text_size and onda_text read an output of strings: where each begins in into.

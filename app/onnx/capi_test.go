@@ -63,9 +63,9 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-func TestSessionPointerOfAnotherBinding(t *testing.T) {
+func TestOptionsPointerOfAnotherBinding(t *testing.T) {
 	t.Parallel()
-	if p, err := sessionPointer(&ort.DynamicAdvancedSession{}); err == nil {
-		t.Errorf("got %v of an empty session, want an error", p)
+	if p, err := optionsPointer(&ort.SessionOptions{}); err == nil {
+		t.Errorf("got %v of empty options, want an error", p)
 	}
 }

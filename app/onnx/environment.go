@@ -21,6 +21,9 @@ type Environment struct {
 	mu       sync.Mutex
 	sessions int
 	closed   bool
+	// freeing are the sessions that are freed just now, and idle is told when they are.
+	freeing int
+	idle    sync.Cond // of mu
 }
 
 // ErrOpen means that the process has an open [Environment] already.
@@ -58,7 +61,9 @@ func Open(libraryPath string) (*Environment, error) {
 		return nil, errors.Join(fmt.Errorf("load onnx runtime from %s (want version %s or newer): %w", path, oldest, err), ort.DestroyEnvironment())
 	}
 	opened.now = true
-	return &Environment{library: path, version: ort.GetVersion(), lib: lib, accounts: accounts{open: map[*Session]struct{}{}}}, nil
+	e := &Environment{library: path, version: ort.GetVersion(), lib: lib, accounts: accounts{open: map[*Session]struct{}{}}}
+	e.idle.L = &e.mu
+	return e, nil
 }
 
 // silence keeps the library from reporting to its maker. From 1.30 on, the published
@@ -82,6 +87,9 @@ func (e *Environment) Version() string { return e.version }
 func (e *Environment) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for e.freeing > 0 {
+		e.idle.Wait()
+	}
 	if e.closed {
 		return nil
 	}
@@ -114,4 +122,18 @@ func (e *Environment) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions--
+}
+
+// freeLater frees a session beside whoever used it last. [Environment.Close] waits for it.
+func (e *Environment) freeLater(free func()) {
+	e.mu.Lock()
+	e.freeing++
+	e.mu.Unlock()
+	go func() {
+		free()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.freeing--
+		e.idle.Broadcast()
+	}()
 }

@@ -31,8 +31,7 @@ var misfit = regexp.MustCompile(`(?i)` + strings.Join([]string{
 // loadError makes a public error of the library's refusal of a model. The library's text
 // is about the model's file, which is what its owner needs to know.
 func loadError(err error) error {
-	text := strings.TrimPrefix(err.Error(), "Error creating C session: ")
-	text = sourcePlace.ReplaceAllString(text, "")
+	text := sourcePlace.ReplaceAllString(err.Error(), "")
 	const most = 300
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "..."

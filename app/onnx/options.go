@@ -99,6 +99,9 @@ type Options struct {
 	Device Device
 	// DeviceID counts the devices of a kind from 0.
 	DeviceID int
+	// Gently has the load, and runs until [Session.Settle], make way for whatever else the
+	// process does. It matters in Linux alone, and takes longer where there is much to do.
+	Gently bool
 	// Graph says how far the library rewrites the model.
 	Graph GraphLevel
 	// Execution is the order of operators.

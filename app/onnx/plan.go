@@ -40,8 +40,8 @@ type plans struct {
 	slots [64]atomic.Pointer[plan]
 }
 
-// slowRun is from when on a run is not done twice for a proof. What could be saved then
-// is little beside the run.
+// slowRun is from when on a run is not done twice for a proof, if somebody waits for it. What
+// could be saved then is little beside the run.
 const slowRun = 20 * time.Millisecond
 
 // slot gives the place for inputs of these shapes.
@@ -114,7 +114,7 @@ func (s *Session) learn(ctx context.Context, k *call, outputs []scoring.Tensor, 
 	case p == nil || state == refuted || state == proving:
 		return
 	case state == unproven:
-		if took > slowRun || !s.plans.state.CompareAndSwap(unproven, proving) {
+		if took > slowRun && s.settled.Load() || !s.plans.state.CompareAndSwap(unproven, proving) {
 			return
 		}
 		same := s.prove(k, p, outputs)

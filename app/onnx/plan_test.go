@@ -131,6 +131,7 @@ func TestSlowProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.end(k)
+	s.Settle()
 	s.learn(t.Context(), k, []scoring.Tensor{onnxtest.Tensor("OUTPUT0", []int64{1}, int32(1))}, slowRun+time.Nanosecond)
 	if got := s.plans.state.Load(); got != unproven {
 		t.Errorf("got state %d, want %d", got, unproven)

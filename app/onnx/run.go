@@ -25,6 +25,7 @@ func (s *Session) Run(ctx context.Context, inputs []scoring.Tensor, outputs []st
 		return nil, err
 	}
 	defer s.end(k)
+	k.gently = s.gentle && !s.settled.Load()
 	if err := s.checkInputs(inputs, k.order); err != nil {
 		return nil, err
 	}

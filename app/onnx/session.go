@@ -5,9 +5,8 @@ import "C"
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"unsafe"
-
-	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -17,6 +16,7 @@ import (
 type Session struct {
 	env     *Environment
 	info    *Info
+	raw     unsafe.Pointer // the library's session, an *OrtSession
 	inputs  map[string]int
 	outputs map[string]int
 	// outputTypes are ONNX's numbers of the outputs' element types.
@@ -32,13 +32,16 @@ type Session struct {
 	plans  plans
 	surge  surge
 
+	// settled says that callers wait for runs; before, those of a gentle session make way for
+	// whatever else there is to do.
+	settled atomic.Bool
+	gentle  bool
+
 	mu sync.Mutex
-	// model is nil once the library has freed it; raw is the library's view of it.
-	model *ort.DynamicAdvancedSession
-	raw   unsafe.Pointer
 	// runs counts the runs under way; the last one of a closed session frees it.
 	runs   int
 	closed bool
+	freed  bool
 	// spare holds calls for reuse.
 	spare []*call
 }
@@ -47,69 +50,6 @@ type Session struct {
 // [scoring.Error] with code Unavailable.
 var ErrClosed = errors.New("onnx session is closed")
 
-// Load makes a session of an ONNX file's bytes, which it does not keep. Bytes, rather
-// than a path, are what the caller has verified the digest of.
-//
-// A model that ONNX Runtime or Onda refuses gives a [scoring.Error] with code Invalid;
-// its text is for whoever supplies the model. Anything else (a device that is not there,
-// options that make no sense) is a plain error.
-func (e *Environment) Load(model []byte, o Options) (*Session, error) {
-	info, err := Inspect(model)
-	if err != nil {
-		return nil, err
-	}
-	if err := servable(info, o); err != nil {
-		return nil, err
-	}
-	if err := e.enter(); err != nil {
-		return nil, err
-	}
-	s, err := e.measured(func() (*Session, error) { return e.load(model, info, o) })
-	if err != nil {
-		e.leave()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (e *Environment) load(file []byte, info *Info, o Options) (*Session, error) {
-	options, err := e.sessionOptions(o, info.Signature)
-	if err != nil {
-		return nil, err
-	}
-	defer options.Destroy()
-	sig := info.Signature
-	model, err := ort.NewDynamicAdvancedSessionWithONNXData(file, names(sig.Inputs), names(sig.Outputs), options)
-	if err != nil {
-		return nil, loadError(err)
-	}
-	raw, err := sessionPointer(model)
-	if err != nil {
-		model.Destroy()
-		return nil, err
-	}
-	s := &Session{
-		env: e, info: info, model: model, raw: raw, device: o.Device, arena: o.MemArena != Off && o.Device == CPU,
-		inputs: index(sig.Inputs), outputs: index(sig.Outputs),
-		names: cNames(append(names(sig.Inputs), names(sig.Outputs)...)...),
-	}
-	for _, out := range sig.Outputs {
-		s.outputTypes = append(s.outputTypes, int32(elementTypes[out.Datatype]))
-	}
-	if info.branches {
-		s.plans.state.Store(refuted)
-	}
-	return s, nil
-}
-
-// servable refuses what the library would take but no run could use.
-func servable(info *Info, o Options) error {
-	if len(info.ExternalFiles) > 0 && o.ExternalFolder == "" {
-		return scoring.Errorf(scoring.Invalid, "the model keeps weights in %q: put the file beside it, or save the model with its weights inside", clip(info.ExternalFiles[0]))
-	}
-	return nil
-}
-
 // Signature is what the model takes and gives; see [Info.Signature] for unknown ranks.
 // The caller must not change it.
 func (s *Session) Signature() scoring.Signature { return s.info.Signature }
@@ -117,18 +57,23 @@ func (s *Session) Signature() scoring.Signature { return s.info.Signature }
 // Info is what the model's file says about itself. The caller must not change it.
 func (s *Session) Info() *Info { return s.info }
 
-// Close frees the model. Runs under way go on, and the last of them frees it; a run
+// Settle ends the time in which a session is tried out, and nobody waits for its runs: from
+// now on they take no longer than they must. Runs under way go on as they began.
+func (s *Session) Settle() { s.settled.Store(true) }
+
+// Close frees the model. Runs under way go on, and after the last of them it is freed; a run
 // that begins later fails with [ErrClosed]. To close twice is fine.
 func (s *Session) Close() error {
 	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		if s.surge.timer != nil {
-			s.surge.timer.Stop()
-		}
-		s.freeLocked()
+	if !s.closed && s.surge.timer != nil {
+		s.surge.timer.Stop()
 	}
+	s.closed = true
+	free := s.unusedLocked()
 	s.mu.Unlock()
+	if free != nil {
+		free()
+	}
 	// Memory that is given back just now is no run: nobody expects it to hold the model.
 	s.surge.busy.Lock()
 	defer s.surge.busy.Unlock()
@@ -169,26 +114,27 @@ func (s *Session) end(k *call) {
 		k.free()
 	}
 	s.runs--
-	s.freeLocked()
+	if free := s.unusedLocked(); free != nil {
+		s.env.freeLater(free) // it takes milliseconds, and the run's caller waits for its answer
+	}
 }
 
-// freeLocked frees the model if nobody will use it any more.
-func (s *Session) freeLocked() {
-	if !s.closed || s.runs > 0 || s.model == nil {
-		return
+// unusedLocked gives what frees the model, once, if nobody will use it any more; else nil.
+func (s *Session) unusedLocked() (free func()) {
+	if !s.closed || s.runs > 0 || s.freed {
+		return nil
 	}
-	for _, k := range s.spare {
-		k.free()
+	spare := s.spare
+	s.freed, s.spare = true, nil
+	return func() {
+		for _, k := range spare {
+			k.free()
+		}
+		s.env.accounts.forget(s, func() { s.env.lib.unload(s.raw) })
+		freeNames(s.names, len(s.inputs)+len(s.outputs))
+		s.env.leave()
+		trimHeap()
 	}
-	s.spare = nil
-	s.env.accounts.forget(s, func() {
-		// It fails for nil alone.
-		_ = s.model.Destroy()
-		s.model, s.raw = nil, nil
-	})
-	freeNames(s.names, len(s.inputs)+len(s.outputs))
-	s.env.leave()
-	trimHeap()
 }
 
 func names(specs []scoring.TensorSpec) []string {

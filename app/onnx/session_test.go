@@ -222,7 +222,7 @@ func TestCloseDuringRun(t *testing.T) {
 			t.Errorf("got %v, want a result or %v", err, ErrClosed)
 		}
 	}
-	if s.raw != nil {
+	if !s.freed {
 		t.Error("the last run did not free the model")
 	}
 }

@@ -103,6 +103,8 @@ type loadKey struct {
 type load struct {
 	done chan struct{}
 	err  error
+	// awaited says that a request waits for it.
+	awaited bool
 
 	mu      sync.Mutex
 	hearers []Progress
@@ -147,7 +149,7 @@ func (k *Keeper) Wake(ctx context.Context, name string, version int64) error {
 	key := versionKey{name, version}
 	err := k.failedLately(key)
 	if err == nil {
-		err = k.Bring(ctx, name, version, nil)
+		err = k.await(ctx, loadKey{key, false}, true, nil)
 	}
 	switch {
 	case err == nil:
@@ -170,13 +172,13 @@ func couldNotBeLoaded(key versionKey, err error) error {
 // puts it into the registry. It returns when that is done, or when ctx ends, which does not
 // end the load. The error is for operators.
 func (k *Keeper) Bring(ctx context.Context, name string, version int64, progress Progress) error {
-	return k.await(ctx, loadKey{versionKey{name, version}, false}, progress)
+	return k.await(ctx, loadKey{versionKey{name, version}, false}, false, progress)
 }
 
 // Prove fetches and checks a version, and leaves it where it is: [Registry.Use] loads it
 // when somebody asks for it. The error is for operators.
 func (k *Keeper) Prove(ctx context.Context, name string, version int64, progress Progress) error {
-	return k.await(ctx, loadKey{versionKey{name, version}, true}, progress)
+	return k.await(ctx, loadKey{versionKey{name, version}, true}, false, progress)
 }
 
 // Proven says when a version was last loaded or checked with success, and did not fail since;
@@ -187,8 +189,8 @@ func (k *Keeper) Proven(name string, version int64) time.Time {
 	return k.proven[versionKey{name, version}]
 }
 
-func (k *Keeper) await(ctx context.Context, key loadKey, progress Progress) error {
-	l := k.join(key, progress) //nolint:contextcheck // a load outlasts the request that asks for it
+func (k *Keeper) await(ctx context.Context, key loadKey, awaited bool, progress Progress) error {
+	l := k.join(key, awaited, progress) //nolint:contextcheck // a load outlasts the request that asks for it
 	select {
 	case <-l.done:
 		return l.err
@@ -198,7 +200,7 @@ func (k *Keeper) await(ctx context.Context, key loadKey, progress Progress) erro
 }
 
 // join finds the load of a version that is under way, or begins one.
-func (k *Keeper) join(key loadKey, progress Progress) *load {
+func (k *Keeper) join(key loadKey, awaited bool, progress Progress) *load {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	l, ok := k.loads[key]
@@ -208,7 +210,7 @@ func (k *Keeper) join(key loadKey, progress Progress) *load {
 		l = &load{done: make(chan struct{}), err: k.ctx.Err()}
 		close(l.done)
 	default:
-		l = &load{done: make(chan struct{})}
+		l = &load{done: make(chan struct{}), awaited: awaited}
 		k.loads[key] = l
 		k.work.Go(func() { k.run(key, l) })
 	}
@@ -224,7 +226,7 @@ func (k *Keeper) join(key loadKey, progress Progress) *load {
 func (k *Keeper) run(key loadKey, l *load) {
 	ctx, cancel := context.WithTimeout(k.ctx, longestLoad)
 	defer cancel()
-	l.err = k.bring(ctx, key, l.tell)
+	l.err = k.bring(ctx, key, l)
 	k.mu.Lock()
 	delete(k.loads, key)
 	k.note(key.versionKey, l.err)
@@ -233,7 +235,7 @@ func (k *Keeper) run(key loadKey, l *load) {
 }
 
 // bring loads a version, unless it answers already.
-func (k *Keeper) bring(ctx context.Context, key loadKey, progress Progress) error {
+func (k *Keeper) bring(ctx context.Context, key loadKey, l *load) error {
 	status, err := k.config.Registry.Status(key.ref())
 	if err != nil {
 		return err
@@ -245,7 +247,7 @@ func (k *Keeper) bring(ctx context.Context, key loadKey, progress Progress) erro
 		return fmt.Errorf("%s is retired", key)
 	}
 	begin := time.Now()
-	err = k.load(ctx, key, status, progress)
+	err = k.load(ctx, key, status, l)
 	if k.config.Observer != nil {
 		k.config.Observer.Loaded(key.ref(), time.Since(begin), err)
 	}
@@ -255,8 +257,8 @@ func (k *Keeper) bring(ctx context.Context, key loadKey, progress Progress) erro
 	return err
 }
 
-func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress Progress) error {
-	key := lk.versionKey
+func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, l *load) error {
+	key, progress := lk.versionKey, l.tell
 	ref, release, err := k.place(ctx, key, status, progress)
 	if err != nil {
 		return err
@@ -281,7 +283,7 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, progress P
 	var v *Version
 	err = k.inTurn(ctx, progress, func() (err error) {
 		progress("load", 0, need)
-		v, err = k.config.Loader.Load(ctx, ref, nil)
+		v, err = k.config.Loader.urged(l.awaited).Load(ctx, ref, nil)
 		return err
 	})
 	if err == nil && k.governed(key, status) && v.ID.Digest != status.Registered.Digest {

@@ -21,6 +21,9 @@ import (
 type Loader struct {
 	// Open makes a session of an ONNX model's bytes, with what config.pbtxt says about it.
 	Open func(model []byte, settings triton.Settings) (Session, error)
+	// OpenNow is Open for a version that a request waits for; nil stands for Open, which may
+	// take its time.
+	OpenNow func(model []byte, settings triton.Settings) (Session, error)
 	// Batching is what the versions' batchers share.
 	Batching batch.Parts
 	// Bring loads a version into the registry: see [Keeper.Bring]; nil does so without.
@@ -44,6 +47,14 @@ type Loader struct {
 	Limits pipeline.Limits
 	// Log says what was loaded, and what could not be.
 	Log zerolog.Logger
+}
+
+// urged is the loader of a version that a request waits for, or none does.
+func (l Loader) urged(awaited bool) Loader {
+	if awaited && l.OpenNow != nil {
+		l.Open = l.OpenNow
+	}
+	return l
 }
 
 // Scan announces every version below the folder models to r. The error is for a folder that
@@ -156,6 +167,9 @@ func (l Loader) load(ctx context.Context, ref artifact.Ref, a *artifact.Artifact
 		_ = session.Close() // the error that is returned says what matters
 		return nil, fmt.Errorf("load %s: %w", ref, err)
 	}
+	if s, ok := session.(settler); ok {
+		s.Settle()
+	}
 	v.Memory = a.Size
 	if m, ok := session.(measured); ok {
 		if bytes, ok := m.Memory(); ok {
@@ -164,6 +178,12 @@ func (l Loader) load(ctx context.Context, ref artifact.Ref, a *artifact.Artifact
 	}
 	log.Info().Str("digest", v.ID.Digest).Dur("took_ms", time.Since(start)).Int64("bytes", a.Size).Int("max_rows", v.MaxRows).Msg("model loaded")
 	return v, nil
+}
+
+// settler is a session that is tried out before callers wait for it: see onnx.Session.
+type settler interface {
+	// Settle ends that.
+	Settle()
 }
 
 // measured is a session that knows how much memory it holds: see onnx.Session.

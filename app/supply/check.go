@@ -42,6 +42,12 @@ func (s *Supply) Inspect(ctx context.Context, ref artifact.Ref, v catalog.Versio
 	if report, err = s.config.Child.Check(ctx, ref); err != nil {
 		return verify.Report{}, err
 	}
+	if v.Digest == "" { // it is about to be registered, and will have that of its files
+		v.Digest = report.Digest
+		if note, err = s.noteOf(ref, v); err != nil {
+			return verify.Report{}, err
+		}
+	}
 	s.remember(note, report)
 	return report, nil
 }

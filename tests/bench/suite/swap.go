@@ -18,13 +18,16 @@ import (
 )
 
 const (
-	// swapRate is the load, in requests a second: about half of what two cores can do.
-	swapRate = 40
-	// swapWindow is how long each measurement of the part takes.
-	swapWindow = 10 * time.Second
-	// swapVersions are loaded in turn. The live version and the one before stay in memory, so
-	// it takes three for each swap to load one, and to free one.
-	swapVersions = 3
+	// swapRate is the load, in requests a second: about a quarter of what two cores can do, as
+	// a replica has that is scaled before it is full.
+	swapRate = 20
+	// quietWindow and swapWindow are how long the measurements without and with swaps take.
+	quietWindow, swapWindow = 20 * time.Second, 50 * time.Second
+	// swapEach is how often the label moves.
+	swapEach = time.Second
+	// swapVersions are loaded in turn. The live version and the one before stay in memory, and
+	// others until the registry was looked at: so many that each swap loads one, and frees one.
+	swapVersions = 8
 	// mostSwaps ends the part.
 	mostSwaps = 1000
 	// weighEach is after how many swaps the memory is looked at.
@@ -66,12 +69,16 @@ func (b *Bench) swap(ctx context.Context) (r Result, err error) {
 	r.Facts["requests/s"] = swapRate
 	r.Cells = append(s.weights(), phases["quiet"].cell(), phases["swapping"].cell())
 	r.Notes = append(r.Notes, "versions are compared on recent requests before they go live; that is off here (ONDA_REPLAY_REQUESTS=0), "+
-		"so that what is measured is the swap", "the registry is looked at every 20 ms (ONDA_REGISTRY_POLL), so that a version is let go of as soon as nothing needs it")
+		"so that what is measured is the swap")
 	return r, nil
 }
 
 // oneWindow measures one window, with swaps or without.
 func (b *Bench) oneWindow(ctx context.Context, request load.Request, pids []int, s *swapper, p *phase) error {
+	length := quietWindow
+	if p.name == "swapping" {
+		length = swapWindow
+	}
 	swapping, stop := context.WithCancel(ctx)
 	defer stop()
 	before, ended := s.done, make(chan error, 1)
@@ -82,7 +89,7 @@ func (b *Bench) oneWindow(ctx context.Context, request load.Request, pids []int,
 		}
 		ended <- nil
 	}()
-	got, err := b.open(ctx, request, swapRate, 0, swapWindow, pids)
+	got, err := b.open(ctx, request, swapRate, 0, length, pids)
 	stop()
 	if swapped := <-ended; err == nil {
 		err = swapped
@@ -90,7 +97,7 @@ func (b *Bench) oneWindow(ctx context.Context, request load.Request, pids []int,
 	if err != nil {
 		return err
 	}
-	_, window := b.window(swapWindow)
+	_, window := b.window(length)
 	got["swaps"] = float64(s.done - before)
 	got["unanswered"] = got["failed"] + math.Round((got["refused_rps"]+got["expired_rps"])*window.Seconds())
 	say("  %s: %s", p.name, brief(got))
@@ -131,7 +138,8 @@ type swapper struct {
 	series map[int]float64 // resident memory in MiB, by the number of swaps before
 }
 
-// begin makes version 1 live.
+// begin makes each version live once, as each is tried before it is for the first time, and
+// version 1 at last.
 func (s *swapper) begin(ctx context.Context) error {
 	// A replica registers the versions of its folder one by one after it is ready.
 	registered := func(ctx context.Context) error {
@@ -139,26 +147,37 @@ func (s *swapper) begin(ctx context.Context) error {
 		if err == nil && len(m.Versions) < swapVersions {
 			err = fmt.Errorf("%d of %d are", len(m.Versions), swapVersions)
 		}
-		if err == nil {
-			err = s.door.label(ctx, testmodel.Image, "live", 1)
-		}
 		return err
 	}
-	return await(ctx, "the versions are registered", registered)
-}
-
-// swapUntil swaps until ctx ends; a swap that has begun is finished.
-func (s *swapper) swapUntil(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.swapOnce(context.WithoutCancel(ctx)); err != nil {
+	if err := await(ctx, "the versions are registered", registered); err != nil {
+		return err
+	}
+	for i := range int64(swapVersions + 1) {
+		if err := s.door.label(ctx, testmodel.Image, "live", i%swapVersions+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// swapOnce waits until the next version is not in memory, and makes it live. It counts the
-// load, and takes the time of the call alone.
+// swapUntil swaps until ctx ends; a swap that has begun is finished.
+func (s *swapper) swapUntil(ctx context.Context) error {
+	clock := time.NewTicker(swapEach)
+	defer clock.Stop()
+	for {
+		if err := s.swapOnce(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-clock.C:
+		}
+	}
+}
+
+// swapOnce makes the next version live, which must not be in memory. It counts the load, and
+// takes the time of the call alone.
 func (s *swapper) swapOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, swapPatience)
 	defer cancel()
@@ -230,7 +249,7 @@ func await(ctx context.Context, what string, ask func(context.Context) error) er
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: not within %s: %w", what, swapPatience, err)
-		case <-time.After(2 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond): // to ask is load, too
 		}
 	}
 }
@@ -256,7 +275,7 @@ func (b *Bench) startManaged(ctx context.Context) (m *mesh, err error) {
 	m.parts = append(m.parts, m.own)
 	m.onda, err = b.startOndaAt(ctx, proc.Local(port), "onda-swap", models,
 		"ONDA_DAPR=on", "DAPR_GRPC_PORT="+itoa(m.own.grpc), "DAPR_HTTP_PORT="+itoa(m.own.http), "ONDA_REGISTRY_CHANGES=open",
-		"ONDA_REGISTRY_POLL=20ms", "ONDA_REPLAY_REQUESTS=0", "ONDA_LOG_LEVEL=warn")
+		"ONDA_REPLAY_REQUESTS=0", "ONDA_LOG_LEVEL=warn")
 	if err != nil {
 		return m, err
 	}
