@@ -222,7 +222,7 @@ func TestPlan(t *testing.T) {
 			}
 			dir := t.TempDir()
 			write(t, dir, files{"1/model.onnx": "x"})
-			a, err := artifact.OpenWith(artifact.Ref{Name: "m", Version: 1, Dir: filepath.Join(dir, "1")}, cfg)
+			a, err := artifact.OpenWith(artifact.Ref{Name: "m", Version: 1, Dir: filepath.Join(dir, "1")}, cfg, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +243,7 @@ func TestGivenConfig(t *testing.T) {
 		if err != nil || len(refs) != len(glob(t, dir, name, "*", "model.onnx")) {
 			t.Fatalf("%s: got %v, %v, want all versions", name, refs, err)
 		}
-		a, err := artifact.OpenWith(refs[0], given)
+		a, err := artifact.OpenWith(refs[0], given, nil)
 		if err != nil || a.Config != given {
 			t.Fatalf("%s: got %v, %v", name, a.Config, err)
 		}

@@ -63,18 +63,22 @@ type Artifact struct {
 	// shared has the SHA-256 of the files beside the version's folder, by their paths as
 	// seen from it.
 	shared map[string]string
+	// pause is called after each piece of work; nil for none.
+	pause func()
 	// warmUp reads the files that Settings.WarmUp names.
 	warmUp memory
 }
 
 // Open reads the version at ref and proves its files against the manifest. The error
 // names the file and what is wrong with it.
-func Open(ref Ref) (*Artifact, error) { return OpenWith(ref, nil) }
+func Open(ref Ref) (*Artifact, error) { return OpenWith(ref, nil, nil) }
 
 // OpenWith is [Open] with a configuration in place of the one in config.pbtxt, which is
-// then not read: what a load request can bring. nil stands for the file.
-func OpenWith(ref Ref, cfg *configpb.ModelConfig) (*Artifact, error) {
-	a := &Artifact{Ref: ref, Config: cfg, Files: memory{}}
+// then not read: what a load request can bring. nil stands for the file. pause, if it is not
+// nil, is called after every half megabyte, for who has the time to leave the processor to
+// others.
+func OpenWith(ref Ref, cfg *configpb.ModelConfig, pause func()) (*Artifact, error) {
+	a := &Artifact{Ref: ref, Config: cfg, Files: memory{}, pause: pause}
 	root, err := os.OpenRoot(ref.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
@@ -83,7 +87,7 @@ func OpenWith(ref Ref, cfg *configpb.ModelConfig) (*Artifact, error) {
 	if err := a.configure(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
-	if a.Model, err = read(root, a.Settings.File, MaxFileBytes); err != nil {
+	if a.Model, err = readAt(root, a.Settings.File, MaxFileBytes, pause); err != nil {
 		return nil, fmt.Errorf("open %s: %w", ref, err)
 	}
 	a.Size += int64(len(a.Model))
@@ -107,7 +111,7 @@ func OpenWith(ref Ref, cfg *configpb.ModelConfig) (*Artifact, error) {
 // bare makes the manifest of a version that has none. Its digest covers the model and, as
 // they decide on answers too, config.pbtxt and the label files beside the version's folder.
 func (a *Artifact) bare() {
-	files := map[string]string{a.Settings.File: sum(a.Model)}
+	files := map[string]string{a.Settings.File: sumAt(a.Model, a.pause)}
 	maps.Copy(files, a.shared)
 	a.Manifest = Manifest{Schema: SchemaV1, Name: a.Name, Version: a.Version, Files: files, Digest: Digest(files)}
 }
@@ -126,13 +130,13 @@ func (a *Artifact) verify(root *os.Root) error {
 		want, data := m.Files[name], a.Model
 		if name != a.Settings.File {
 			var err error
-			if data, err = read(root, name, MaxFileBytes); err != nil {
+			if data, err = readAt(root, name, MaxFileBytes, a.pause); err != nil {
 				return err
 			}
 			files[name] = data
 			a.Size += int64(len(data))
 		}
-		if got := sum(data); got != want {
+		if got := sumAt(data, a.pause); got != want {
 			return fmt.Errorf("%s: SHA-256 is %s, %s says %s: the file is damaged or was changed", name, got, manifestFile, want)
 		}
 	}
@@ -145,6 +149,11 @@ func (a *Artifact) verify(root *os.Root) error {
 
 // read reads a regular file below root, of at most so many bytes.
 func read(root *os.Root, name string, most int64) ([]byte, error) {
+	return readAt(root, name, most, nil)
+}
+
+// readAt is read with a pause after each piece.
+func readAt(root *os.Root, name string, most int64, pause func()) ([]byte, error) {
 	f, err := root.Open(name)
 	if err != nil {
 		return nil, err
@@ -158,8 +167,11 @@ func read(root *os.Root, name string, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: want a regular file of at most %d bytes", name, most)
 	}
 	data := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+	for part := range slices.Chunk(data, piece) {
+		if _, err := io.ReadFull(f, part); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		rest(pause)
 	}
 	return data, nil
 }

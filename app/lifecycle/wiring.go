@@ -151,6 +151,7 @@ func (a *App) loader() registry.Loader {
 	loader := registry.Loader{
 		Open:    a.open,
 		OpenNow: a.openNow,
+		Pause:   a.pause,
 		Batching: batch.Parts{
 			Scheduler: a.slots,
 			Bytes:     a.queued,
@@ -188,6 +189,13 @@ func (a *App) open(model []byte, settings triton.Settings) (registry.Session, er
 // openNow makes a session that a request waits for.
 func (a *App) openNow(model []byte, settings triton.Settings) (registry.Session, error) {
 	return a.load(model, settings, false)
+}
+
+// pause leaves the processor to requests, once there are versions that answer some.
+func (a *App) pause() {
+	if a.registry.Ready() {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (a *App) load(model []byte, settings triton.Settings, gently bool) (registry.Session, error) {

@@ -24,6 +24,9 @@ type Loader struct {
 	// OpenNow is Open for a version that a request waits for; nil stands for Open, which may
 	// take its time.
 	OpenNow func(model []byte, settings triton.Settings) (Session, error)
+	// Pause is called again and again while files are read for a version that no request waits
+	// for, to leave the processor to others; nil works on.
+	Pause func()
 	// Batching is what the versions' batchers share.
 	Batching batch.Parts
 	// Bring loads a version into the registry: see [Keeper.Bring]; nil does so without.
@@ -51,6 +54,9 @@ type Loader struct {
 
 // urged is the loader of a version that a request waits for, or none does.
 func (l Loader) urged(awaited bool) Loader {
+	if awaited {
+		l.Pause = nil
+	}
 	if awaited && l.OpenNow != nil {
 		l.Open = l.OpenNow
 	}
@@ -134,7 +140,7 @@ func (l Loader) split(r *Registry, refs []artifact.Ref) (eager, lazy []artifact.
 // Load reads, checks, loads and warms up one version. cfg stands in place of the model's
 // config.pbtxt, if it is not nil.
 func (l Loader) Load(ctx context.Context, ref artifact.Ref, cfg *configpb.ModelConfig) (*Version, error) {
-	a, err := artifact.OpenWith(ref, cfg)
+	a, err := artifact.OpenWith(ref, cfg, l.Pause)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func (l Loader) Load(ctx context.Context, ref artifact.Ref, cfg *configpb.ModelC
 
 // LoadArtifact is [Loader.Load] for those who need the files, too.
 func (l Loader) LoadArtifact(ctx context.Context, ref artifact.Ref) (*Version, *artifact.Artifact, error) {
-	a, err := artifact.OpenWith(ref, nil)
+	a, err := artifact.OpenWith(ref, nil, l.Pause)
 	if err != nil {
 		return nil, nil, err
 	}

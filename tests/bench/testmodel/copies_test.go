@@ -16,7 +16,7 @@ func opened(t *testing.T, folder string) []*artifact.Artifact {
 	}
 	all := make([]*artifact.Artifact, 0, len(refs))
 	for _, ref := range refs {
-		a, err := artifact.OpenWith(ref, nil)
+		a, err := artifact.Open(ref)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,181 @@
+package answers_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onda-serving/onda/app/answers"
+	"github.com/onda-serving/onda/app/scoring"
+)
+
+// store is a state store with ETags that count from 1.
+type store struct {
+	mu    sync.Mutex
+	texts map[string]string
+	etags map[string]int
+	ttls  map[string]time.Duration
+	// fault is the error of calls; after is how many saves are made before it.
+	fault error
+	lose  bool // saves are made, and answered with fault
+}
+
+func (s *store) Get(_ context.Context, key string) ([]byte, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil && !s.lose {
+		return nil, "", s.fault
+	}
+	if s.etags[key] == 0 {
+		return nil, "", nil
+	}
+	return []byte(s.texts[key]), strconv.Itoa(s.etags[key]), nil
+}
+
+func (s *store) SaveFor(_ context.Context, key string, value []byte, etag string, ttl time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil && !s.lose {
+		return s.fault
+	}
+	there := ""
+	if n := s.etags[key]; n > 0 {
+		there = strconv.Itoa(n)
+	}
+	if there != etag {
+		return scoring.Errorf(scoring.Conflict, "stale")
+	}
+	if s.texts == nil {
+		s.texts, s.etags, s.ttls = map[string]string{}, map[string]int{}, map[string]time.Duration{}
+	}
+	s.texts[key], s.ttls[key] = string(value), ttl
+	s.etags[key]++
+	return s.fault
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	seen := map[string]answers.Key{}
+	for _, k := range []answers.Key{{"a", "bc", 0}, {"ab", "c", 0}, {"a", "bc", 1}, {"a", "", 0}, {"", "a", 0}, {"a:1", "b", 0}, {"a", "1:b", 0}} {
+		if other, there := seen[k.String()]; there {
+			t.Errorf("%+v and %+v have the same document", k, other)
+		}
+		seen[k.String()] = k
+	}
+	if answers.Fingerprint("a", "bc") == answers.Fingerprint("ab", "c") {
+		t.Error("two requests have the same fingerprint")
+	}
+}
+
+// TestFirstAnswerStands whoever else has one.
+func TestFirstAnswerStands(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	b := answers.Book{Store: s, TTL: time.Hour}
+	key := answers.Key{Source: "shop", ID: "7"}
+	if r, err := b.Find(t.Context(), key); r != nil || err != nil {
+		t.Fatalf("got %+v, %v, want nothing", r, err)
+	}
+	const racers = 20
+	got := make([]*answers.Record, racers)
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() {
+			r, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Done, Event: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))})
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = r
+		})
+	}
+	group.Wait()
+	there, err := b.Find(t.Context(), key)
+	if err != nil || there == nil {
+		t.Fatalf("got %v, %v", there, err)
+	}
+	for _, r := range got {
+		if string(r.Event) != string(there.Event) {
+			t.Errorf("one was told %s, the record says %s", r.Event, there.Event)
+		}
+	}
+	if s.ttls[key.String()] != time.Hour {
+		t.Errorf("kept for %s", s.ttls[key.String()])
+	}
+}
+
+// TestExpected requests get their answer once.
+func TestExpected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := answers.Book{Store: &store{}, TTL: time.Hour}
+		key := answers.Key{Source: "onda", ID: "1"}
+		steps := []struct {
+			keep answers.Record
+			want answers.Status
+		}{
+			{answers.Record{Status: answers.Pending}, answers.Pending},
+			{answers.Record{Status: answers.Pending}, answers.Pending},
+			{answers.Record{Status: answers.Failed}, answers.Failed},
+			{answers.Record{Status: answers.Done}, answers.Failed},
+			{answers.Record{Status: answers.Pending}, answers.Failed},
+		}
+		for i, step := range steps {
+			if step.keep.Status == answers.Pending {
+				if err := b.Expect(t.Context(), key, "asked"); err != nil {
+					t.Fatal(err)
+				}
+			} else if r, err := b.Keep(t.Context(), key, step.keep); err != nil || r.Status != step.want {
+				t.Fatalf("step %d: got %+v, %v, want %s", i, r, err, step.want)
+			}
+			r, err := b.Find(t.Context(), key)
+			if err != nil || r.Status != step.want || !r.At.Equal(time.Now()) {
+				t.Errorf("step %d: got %+v, %v, want %s", i, r, err, step.want)
+			}
+		}
+	})
+}
+
+// TestStoreThatIsAway has the request come again.
+func TestStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	s := &store{fault: errors.New("gone")}
+	b := answers.Book{Store: s, TTL: time.Hour}
+	key := answers.Key{Source: "shop", ID: "7"}
+	_, find := b.Find(t.Context(), key)
+	_, keep := b.Keep(t.Context(), key, answers.Record{Status: answers.Done})
+	for _, err := range []error{find, keep, b.Expect(t.Context(), key, "")} {
+		if scoring.CodeOf(err) != scoring.Unavailable || !errors.Is(err, s.fault) {
+			t.Errorf("got %v, want Unavailable", err)
+		}
+	}
+	// A write whose answer is lost was made: the next delivery finds it.
+	s.lose = true
+	if _, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Done}); scoring.CodeOf(err) != scoring.Unavailable {
+		t.Errorf("got %v, want Unavailable", err)
+	}
+	if r, err := b.Find(t.Context(), key); err != nil || r == nil || r.Status != answers.Done {
+		t.Errorf("got %+v, %v, want the answer", r, err)
+	}
+}
+
+// TestUnreadableRecord is not taken for none.
+func TestUnreadableRecord(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"{", `{"status": "later"}`, `[]`, `{}`} {
+		key := answers.Key{Source: "shop", ID: "7"}
+		s := &store{texts: map[string]string{key.String(): text}, etags: map[string]int{key.String(): 1}, ttls: map[string]time.Duration{}}
+		b := answers.Book{Store: s, TTL: time.Hour}
+		if r, err := b.Find(t.Context(), key); r != nil || scoring.CodeOf(err) != scoring.Internal {
+			t.Errorf("%s: got %+v, %v, want an error", text, r, err)
+		}
+		if r, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Done}); r != nil || scoring.CodeOf(err) != scoring.Internal {
+			t.Errorf("%s: kept %+v, %v, want an error", text, r, err)
+		}
+	}
+}
