@@ -69,8 +69,14 @@ type Config struct {
 	ReplayRequests   int           `envconfig:"ONDA_REPLAY_REQUESTS" default:"32" desc:"newest requests of each model that are kept in memory, to be asked of a new version before it goes live; 0 keeps none"`
 	Replica          string        `envconfig:"ONDA_REPLICA" desc:"name of this replica among those that share a registry; empty takes the host's name and the port"`
 	PubSub           string        `envconfig:"ONDA_PUBSUB" default:"pubsub" desc:"Dapr pub/sub component of the scoring events"`
+	RequestsTopic    string        `envconfig:"ONDA_REQUESTS_TOPIC" default:"scoring.requests" desc:"topic of scoring events, as the subscription has it: dead letters are put back there"`
 	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
 	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
+	EventsAtOnce     int           `envconfig:"ONDA_EVENTS_AT_ONCE" default:"256" desc:"events that are scored at a time; the others wait, and with them the broker"`
+	AnswerTTL        time.Duration `envconfig:"ONDA_ANSWER_TTL" default:"24h" desc:"how long the state store keeps what events were answered, so that a repeated event gets the same answer; longer than the broker goes on delivering one. 0 keeps nothing: a repeated event is scored again"`
+	DeadLetterTTL    time.Duration `envconfig:"ONDA_DEAD_LETTER_TTL" default:"720h" desc:"how long the state store keeps dead letters for onda events deadletters"`
+	EventSources     string        `envconfig:"ONDA_EVENT_SOURCES" desc:"places, separated by commas, below which the data of events may lie (dataref), such as azblob://inputs,/srv/inputs; empty allows none"`
+	MaxEventData     Size          `envconfig:"ONDA_MAX_EVENT_DATA" default:"128Mi" desc:"largest data that an event may refer to"`
 	DaprGRPCPort     int           `envconfig:"DAPR_GRPC_PORT" desc:"gRPC port of the sidecar; set by Dapr"`
 	DaprGRPCEndpoint string        `envconfig:"DAPR_GRPC_ENDPOINT" desc:"gRPC address of the sidecar where it is not on this host: host:port, or https://host:port for TLS"`
 	DaprHTTPPort     int           `envconfig:"DAPR_HTTP_PORT" desc:"HTTP port of the sidecar; set by Dapr"`
@@ -226,8 +232,12 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_MEMORY_BUDGET", checkAtLeast(int(c.MemoryBudget), 0)},
 		{"ONDA_REPLAY_REQUESTS", checkAtLeast(c.ReplayRequests, 0)},
 		{"ONDA_PUBSUB", checkNotEmpty(c.PubSub)},
+		{"ONDA_REQUESTS_TOPIC", checkNotEmpty(c.RequestsTopic)},
 		{"ONDA_RESULTS_TOPIC", checkNotEmpty(c.ResultsTopic)},
 		{"ONDA_DEAD_LETTER_TOPIC", checkNotEmpty(c.DeadLetterTopic)},
+		{"ONDA_EVENTS_AT_ONCE", checkAtLeast(c.EventsAtOnce, 1)},
+		{"ONDA_ANSWER_TTL", checkTTL(c.AnswerTTL)},
+		{"ONDA_DEAD_LETTER_TTL", checkDuration(c.DeadLetterTTL, time.Second)},
 	} {
 		if check.text != "" {
 			wrong = append(wrong, check)
@@ -366,6 +376,14 @@ func checkDuration(value, least time.Duration) string {
 		return ""
 	}
 	return fmt.Sprintf("=%s: want at least %s", value, least)
+}
+
+// checkTTL refuses times that a state store, which counts seconds, cannot keep.
+func checkTTL(value time.Duration) string {
+	if value == 0 || value >= time.Second {
+		return ""
+	}
+	return fmt.Sprintf("=%s: want at least 1s, or 0 to keep nothing", value)
 }
 
 func checkPort(value int) string {

@@ -52,7 +52,7 @@ func TestDefaults(t *testing.T) {
 		Timeout: 30 * time.Second, ReadTimeout: 30 * time.Second, DrainDelay: time.Second, ShutdownTimeout: 25 * time.Second,
 		LogLevel: "info", LogFormat: "auto", ServerName: "onda", Dapr: "auto", StateStore: "statestore", PubSub: "pubsub",
 		RegistryChanges: "token", RegistryPoll: time.Second, ArtifactSize: 20 << 30, MaxArtifact: 2 << 30, ReplayRequests: 32,
-		ResultsTopic: "scoring.results", DeadLetterTopic: "scoring.deadletter",
+		RequestsTopic: "scoring.requests", EventsAtOnce: 256, AnswerTTL: 24 * time.Hour, DeadLetterTTL: 720 * time.Hour, MaxEventData: 128 << 20, ResultsTopic: "scoring.results", DeadLetterTopic: "scoring.deadletter",
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

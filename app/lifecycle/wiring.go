@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/admit"
+	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
@@ -139,11 +140,29 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	if a.sidecar == nil {
 		return parts
 	}
-	parts.Events = events.New(events.Config{
-		ResultsTopic: a.config.ResultsTopic, DeadLetterTopic: a.config.DeadLetterTopic,
-		Timeout: a.config.Timeout, MaxInstances: a.config.MaxInstances,
-	}, scorer, a.sidecar, a.metrics, a.log)
+	parts.Events = a.events(scorer)
 	return parts
+}
+
+// events makes the door for events.
+func (a *App) events(scorer *engine.Engine) *events.Consumer {
+	parts := events.Parts{Scorer: scorer, Publisher: a.sidecar, Observer: a.metrics, Log: a.log}
+	if book := a.answers(); book != nil {
+		parts.Answers = book
+	}
+	return events.New(events.Config{
+		ResultsTopic: a.config.ResultsTopic, DeadLetterTopic: a.config.DeadLetterTopic,
+		Timeout: a.config.Timeout, MaxInstances: a.config.MaxInstances, AtOnce: a.config.EventsAtOnce,
+	}, parts)
+}
+
+// answers is the memory of what was answered; nil where nothing is kept.
+func (a *App) answers() *answers.Book {
+	if a.config.StateStore == "" || a.config.AnswerTTL == 0 {
+		a.log.Warn().Msg("nothing is kept of what events were answered: one that is delivered twice is scored twice (ONDA_STATE_STORE, ONDA_ANSWER_TTL)")
+		return nil
+	}
+	return &answers.Book{Store: a.sidecar, TTL: a.config.AnswerTTL}
 }
 
 // loader makes the loader of versions.

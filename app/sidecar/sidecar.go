@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -160,7 +161,18 @@ func (c *Client) Get(ctx context.Context, key string) (value []byte, etag string
 // sidecar is not told that the document is JSON: it would take it apart and write it anew,
 // and with that lose digits, which on Redis are all after the sixth decimal place.
 func (c *Client) Save(ctx context.Context, key string, value []byte, etag string) error {
-	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag, nil,
+	return c.save(ctx, key, value, etag, nil)
+}
+
+// SaveFor is [Client.Save] of a document that the store forgets after ttl, in whole seconds
+// and at least one.
+func (c *Client) SaveFor(ctx context.Context, key string, value []byte, etag string, ttl time.Duration) error {
+	seconds := int64(max(ttl, time.Second) / time.Second)
+	return c.save(ctx, key, value, etag, map[string]string{"ttlInSeconds": strconv.FormatInt(seconds, 10)})
+}
+
+func (c *Client) save(ctx context.Context, key string, value []byte, etag string, meta map[string]string) error {
+	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag, meta,
 		dapr.WithConcurrency(dapr.StateConcurrencyFirstWrite), dapr.WithConsistency(dapr.StateConsistencyStrong))
 	switch {
 	case err == nil:
@@ -169,6 +181,21 @@ func (c *Client) Save(ctx context.Context, key string, value []byte, etag string
 		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
 	default:
 		return fmt.Errorf("save %q to state store %q: %w", key, c.config.StateStore, err)
+	}
+}
+
+// Delete removes the document under key if it still has the given ETag. The error for one that
+// changed, or is gone, is that of [Client.Save].
+func (c *Client) Delete(ctx context.Context, key, etag string) error {
+	err := c.dapr.DeleteStateWithETag(ctx, c.config.StateStore, key, &dapr.ETag{Value: etag}, nil,
+		&dapr.StateOptions{Concurrency: dapr.StateConcurrencyFirstWrite, Consistency: dapr.StateConsistencyStrong})
+	switch {
+	case err == nil:
+		return nil
+	case status.Code(err) == codes.Aborted && c.overtaken(ctx, key, etag):
+		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
+	default:
+		return fmt.Errorf("delete %q from state store %q: %w", key, c.config.StateStore, err)
 	}
 }
 

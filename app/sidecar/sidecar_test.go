@@ -61,6 +61,40 @@ func TestFirstWriterWins(t *testing.T) {
 	}
 }
 
+// TestForgetting asks the store to keep a document for a time, and removes one.
+func TestForgetting(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	c := client(t, fake, "")
+	for ttl, want := range map[time.Duration]string{time.Hour: "3600", 1500 * time.Millisecond: "1", time.Millisecond: "1"} {
+		if err := c.SaveFor(t.Context(), "k"+want+ttl.String(), []byte(`1`), "", ttl); err != nil {
+			t.Fatal(err)
+		}
+		if got := fake.TTL("statestore", "k"+want+ttl.String()); got != want {
+			t.Errorf("%s: the store was asked for %q seconds, want %q", ttl, got, want)
+		}
+	}
+	if err := c.SaveFor(t.Context(), "k3600"+time.Hour.String(), []byte(`2`), "", time.Hour); scoring.CodeOf(err) != scoring.Conflict {
+		t.Errorf("a second first write: got %v, want Conflict", err)
+	}
+	if err := c.Save(t.Context(), "k", []byte(`1`), ""); err != nil {
+		t.Fatal(err)
+	}
+	_, etag, err := c.Get(t.Context(), "k")
+	if err != nil || fake.TTL("statestore", "k") != "" {
+		t.Fatalf("%v, with a time of %q", err, fake.TTL("statestore", "k"))
+	}
+	if err := c.Delete(t.Context(), "k", etag+"0"); scoring.CodeOf(err) != scoring.Conflict {
+		t.Errorf("delete with a stale ETag: got %v, want Conflict", err)
+	}
+	if err := c.Delete(t.Context(), "k", etag); err != nil || fake.Document("statestore", "k") != "" {
+		t.Errorf("delete: %v, and there is %q", err, fake.Document("statestore", "k"))
+	}
+	if err := c.Delete(t.Context(), "k", etag); scoring.CodeOf(err) != scoring.Conflict {
+		t.Errorf("delete of nothing: got %v, want Conflict", err)
+	}
+}
+
 func TestPublishPassesACloudEventAsItIs(t *testing.T) {
 	t.Parallel()
 	fake := sidecartest.Start(t)
@@ -99,6 +133,7 @@ func TestFailuresNameTheComponent(t *testing.T) {
 	}{
 		{"get", func() error { _, _, err := c.Get(t.Context(), "k"); return err }, `read "k" from state store "statestore": `},
 		{"save", func() error { return c.Save(t.Context(), "k", nil, "") }, `save "k" to state store "statestore": `},
+		{"delete", func() error { return c.Delete(t.Context(), "k", "1") }, `delete "k" from state store "statestore": `},
 		{"publish", func() error { return c.Publish(t.Context(), "topic", []byte(`{}`)) }, `publish to "topic" on "pubsub": `},
 	}
 	for _, tt := range tests {

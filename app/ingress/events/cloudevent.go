@@ -1,15 +1,18 @@
 package events
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"mime"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/wire"
 )
@@ -40,10 +43,48 @@ type cloudEvent struct {
 	PartitionKey    string          `json:"partitionkey"`
 	TraceParent     string          `json:"traceparent"`
 	TraceState      string          `json:"tracestate"`
+	// DataRef is where the data is, of an event that does not carry it: the claim check of
+	// https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md.
+	DataRef string `json:"dataref"`
+	// DataRefSHA256 is what must be there, in 64 hexadecimal digits.
+	DataRefSHA256 string `json:"datarefsha256"`
+	// Replay is the number of times that an operator has put the event back.
+	Replay string `json:"ondareplay"`
+
+	replay int
 }
 
-// parse reads a structured CloudEvent. The error is an [scoring.Error] with code Invalid.
-func parse(body []byte) (cloudEvent, error) {
+// parse reads a structured CloudEvent, with the subject that stands in for a missing one. The
+// error is an [scoring.Error] with code Invalid.
+func parse(body []byte, subject string) (cloudEvent, error) {
+	e, err := read(body)
+	if err != nil {
+		return e, err
+	}
+	if e.Subject == "" {
+		e.Subject = subject
+	}
+	return e, e.check()
+}
+
+// read decodes an event. A subscription to raw messages gets each of them wrapped by Dapr:
+// where a message is a CloudEvent itself, that is the one that is meant.
+func read(body []byte) (cloudEvent, error) {
+	e, err := decode(body)
+	if err != nil || e.Type != daprType || e.DataBase64 == "" {
+		return e, err
+	}
+	inner, err := base64.StdEncoding.DecodeString(e.DataBase64)
+	if err != nil {
+		return e, nil //nolint:nilerr // whoever reads the data says what is wrong with it
+	}
+	if wrapped, err := decode(inner); err == nil && wrapped.SpecVersion != "" {
+		return wrapped, nil
+	}
+	return e, nil
+}
+
+func decode(body []byte) (cloudEvent, error) {
 	var e cloudEvent
 	if !utf8.Valid(body) {
 		// encoding/json would put other characters in the place of the invalid bytes.
@@ -52,19 +93,41 @@ func parse(body []byte) (cloudEvent, error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return e, scoring.Errorf(scoring.Invalid, "the event is not a CloudEvent in structured JSON").WithCause(err)
 	}
+	return e, nil
+}
+
+// check says what is wrong with the attributes.
+func (e *cloudEvent) check() (err error) {
 	switch {
 	case !strings.HasPrefix(e.SpecVersion, "1."):
-		return e, scoring.Errorf(scoring.Invalid, `specversion %q: want "1.0"`, clip(e.SpecVersion))
+		return scoring.Errorf(scoring.Invalid, `specversion %q: want "1.0"`, clip(e.SpecVersion))
 	case e.ID == "" || e.Source == "":
-		return e, scoring.Errorf(scoring.Invalid, "the event has no id or no source: both are needed to tell events apart")
+		return scoring.Errorf(scoring.Invalid, "the event has no id or no source: both are needed to tell events apart")
 	case len(e.ID) > maxAttribute || len(e.Source) > maxAttribute:
-		return e, scoring.Errorf(scoring.TooLarge, "the event's id or source is longer than %d bytes", maxAttribute)
+		return scoring.Errorf(scoring.TooLarge, "the event's id or source is longer than %d bytes", maxAttribute)
 	case e.Type != RequestType && e.Type != daprType:
-		return e, scoring.Errorf(scoring.Invalid, "type %q: want %q", clip(e.Type), RequestType)
+		return scoring.Errorf(scoring.Invalid, "type %q: want %q", clip(e.Type), RequestType)
 	case e.Subject == "":
-		return e, scoring.Errorf(scoring.Invalid, `the event has no subject: want "MODEL", "MODEL/versions/N" or "MODEL/labels/L"`)
+		return scoring.Errorf(scoring.Invalid, `the event has no subject: want "MODEL", "MODEL/versions/N" or "MODEL/labels/L"`)
 	}
-	return e, nil
+	if e.Replay == "" {
+		return nil
+	}
+	if e.replay, err = strconv.Atoi(e.Replay); err != nil || e.replay < 1 {
+		return scoring.Errorf(scoring.Invalid, "ondareplay %q: want a positive whole number, as the replay of a dead letter sets it", clip(e.Replay))
+	}
+	return nil
+}
+
+// key tells the event from all others.
+func (e *cloudEvent) key() answers.Key {
+	return answers.Key{Source: e.Source, ID: e.ID, Replay: e.replay}
+}
+
+// fingerprint tells what the event asks. Its time and its trace are those of a message, which
+// a sender that tries again makes anew.
+func (e *cloudEvent) fingerprint() string {
+	return answers.Fingerprint(e.Subject, e.DataContentType, string(e.Data), e.DataBase64, e.DataRef, e.DataRefSHA256)
 }
 
 // maxAttribute bounds id and source, in bytes: they go into state keys and other events.
@@ -76,10 +139,12 @@ type request struct {
 	infer   *scoring.InferRequest
 	// timeout is the budget that the data asks for; 0 if none.
 	timeout time.Duration
+	// release gives back the memory of data that was fetched.
+	release func()
 }
 
-// request reads what e asks for.
-func (e cloudEvent) request(limits wire.Limits) (request, error) {
+// request reads what e asks for. Its release must be called.
+func (e *cloudEvent) request(ctx context.Context, limits wire.Limits, fetcher Fetcher) (request, error) {
 	ref, err := scoring.ParseModelRef(e.Subject)
 	if err != nil {
 		return request{}, scoring.Errorf(scoring.Invalid, "subject: %s", scoring.AsError(err).Message)
@@ -88,30 +153,67 @@ func (e cloudEvent) request(limits wire.Limits) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	contentType, body, err := e.payload()
+	contentType, body, release, err := e.load(ctx, fetcher)
 	if err != nil {
 		return request{}, err
 	}
-	if isInfer(contentType, body) {
-		req, opts, err := wire.DecodeInfer(body)
-		if err != nil {
-			return request{}, inData(err)
-		}
-		req.Model, req.ID, req.Caller = ref, e.ID, caller
-		return request{infer: &req, timeout: opts.Timeout}, nil
-	}
-	req, err := wire.DecodePredict(contentType, body, limits)
+	r, err := decodeRequest(contentType, body, limits)
 	if err != nil {
+		release()
 		return request{}, inData(err)
 	}
-	req.Model, req.ID, req.Caller = ref, e.ID, caller
-	return request{predict: &req}, nil
+	r.release = release
+	if r.infer != nil {
+		r.infer.Model, r.infer.ID, r.infer.Caller = ref, e.ID, caller
+	} else {
+		r.predict.Model, r.predict.ID, r.predict.Caller = ref, e.ID, caller
+	}
+	return r, nil
+}
+
+// decodeRequest reads the data of an event.
+func decodeRequest(contentType string, body []byte, limits wire.Limits) (request, error) {
+	if isInfer(contentType, body) {
+		req, opts, err := wire.DecodeInfer(body)
+		return request{infer: &req, timeout: opts.Timeout}, err
+	}
+	req, err := wire.DecodePredict(contentType, body, limits)
+	return request{predict: &req}, err
+}
+
+// load gives the event's data, from where it is.
+func (e *cloudEvent) load(ctx context.Context, fetcher Fetcher) (contentType string, body []byte, release func(), err error) {
+	if e.DataRef == "" {
+		contentType, body, err = e.payload()
+		return contentType, body, func() {}, err
+	}
+	switch {
+	case len(e.Data) > 0 && string(e.Data) != "null" || e.DataBase64 != "":
+		return "", nil, nil, scoring.Errorf(scoring.Invalid, "the event has both data and dataref: want one of them")
+	case e.DataRefSHA256 == "":
+		return "", nil, nil, scoring.Errorf(scoring.Invalid, "the event has dataref without datarefsha256: want the SHA-256 of what is there, in 64 hexadecimal digits")
+	case fetcher == nil:
+		return "", nil, nil, scoring.Errorf(scoring.Unimplemented, "this server takes no data by reference: its setting ONDA_EVENT_SOURCES names no place that may be read")
+	}
+	if body, release, err = fetcher.Fetch(ctx, e.DataRef, e.DataRefSHA256); err != nil {
+		return "", nil, nil, scoring.Errorf(scoring.CodeOf(err), "dataref: %s", scoring.AsError(err).Message).WithCause(err)
+	}
+	return e.contentType(), body, release, nil
+}
+
+// contentType is that of the data: without one it is JSON, says CloudEvents, and what is based
+// on JSON is read as JSON.
+func (e *cloudEvent) contentType() string {
+	if e.DataContentType == "" || isJSON(e.DataContentType) {
+		return "application/json"
+	}
+	return e.DataContentType
 }
 
 // caller says who asks: the key of the partitioning extension is what keeps events together
 // that belong together, on one version as on one partition. Which app published an event is
 // not known.
-func (e cloudEvent) caller() (scoring.Caller, error) {
+func (e *cloudEvent) caller() (scoring.Caller, error) {
 	key := e.PartitionKey
 	if len(key) > scoring.MaxKeyLen {
 		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "partitionkey is %d bytes long: at most %d are allowed", len(key), scoring.MaxKeyLen)
@@ -129,12 +231,8 @@ func inData(err error) error {
 }
 
 // payload gives the event's data as a body with its content type, as if it had come over HTTP.
-func (e cloudEvent) payload() (contentType string, body []byte, err error) {
-	contentType = e.DataContentType
-	if contentType == "" || isJSON(contentType) {
-		// Without a type it is JSON, says CloudEvents; what is based on JSON is read as JSON.
-		contentType = "application/json"
-	}
+func (e *cloudEvent) payload() (contentType string, body []byte, err error) {
+	contentType = e.contentType()
 	hasData := len(e.Data) > 0 && string(e.Data) != "null"
 	switch {
 	case hasData && e.DataBase64 != "":
@@ -176,7 +274,7 @@ func isJSON(contentType string) bool {
 }
 
 // deadline is the end of the event's budget; ok is false where it has none.
-func (e cloudEvent) deadline() (at time.Time, ok bool, err error) {
+func (e *cloudEvent) deadline() (at time.Time, ok bool, err error) {
 	if e.Expiration == "" {
 		return time.Time{}, false, nil
 	}

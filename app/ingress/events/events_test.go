@@ -268,8 +268,7 @@ func TestEveryCode(t *testing.T) {
 	t.Parallel()
 	for _, code := range scoring.Codes() {
 		for form, data := range map[string]string{"predict": predictData, "infer": inferData} {
-			t.Run(code.String()+" "+form, func(t *testing.T) {
-				t.Parallel()
+			inBubble(t, code.String()+" "+form, func(t *testing.T) { // one that is Overloaded waits
 				d := newDoor()
 				d.scorer.err = fmt.Errorf("score: %w", scoring.Errorf(code, "the reason").WithCause(errors.New("a secret")))
 				// An event with a budget of its own: see TestOurOwnTimeoutIsNoExpiry for one without.
@@ -409,7 +408,7 @@ func TestSidecarLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	d := newDoor()
-	status := d.handler.Deliver(ctx, []byte(event(predictData)))
+	status := d.handler.Deliver(ctx, []byte(event(predictData)), "").Status
 	if status != "RETRY" || len(d.publisher.messages) != 0 {
 		t.Errorf("got status %q and %s published, want RETRY and nothing", status, d.publisher.messages)
 	}
@@ -488,7 +487,7 @@ func TestRefuse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDoor()
-			if status := d.handler.Refuse(tt.err); status != tt.status || len(d.publisher.messages) != 0 {
+			if status := d.handler.Refuse(tt.err).Status; status != tt.status || len(d.publisher.messages) != 0 {
 				t.Errorf("got status %q and %s published, want %s and nothing", status, d.publisher.messages, tt.status)
 			}
 			d.observed(t, tt.observed)

@@ -3,6 +3,7 @@ package events_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -135,7 +137,7 @@ func newDoor() *door {
 // reads.
 func (d *door) deliver(t *testing.T, body string) string {
 	t.Helper()
-	return d.handler.Deliver(t.Context(), []byte(body))
+	return d.handler.Deliver(t.Context(), []byte(body), "").Status
 }
 
 // published checks that exactly one event went out, to topic, and gives its attributes.
@@ -174,6 +176,15 @@ func (d *door) refused(t *testing.T, status string, code scoring.Code, text stri
 	return event
 }
 
+// inBubble runs a parallel subtest whose time is virtual.
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
+	})
+}
+
 // golden compares got with a file of testdata.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
@@ -206,10 +217,18 @@ const (
 var errBroker = errors.New("the broker is away")
 
 // with makes a consumer around a scorer.
-func (d *door) with(s events.Scorer) *events.Consumer {
-	return events.New(events.Config{ResultsTopic: results, DeadLetterTopic: deadLetters, Timeout: 30 * time.Second, MaxInstances: 4},
-		s, &d.publisher, &d.observer, zerolog.New(&d.log))
+func (d *door) with(s events.Scorer) *events.Consumer { return d.made(events.Parts{Scorer: s}) }
+
+// made makes a consumer of parts and the door's fakes.
+func (d *door) made(parts events.Parts) *events.Consumer {
+	parts.Observer, parts.Log = &d.observer, zerolog.New(&d.log)
+	if parts.Publisher == nil {
+		parts.Publisher = &d.publisher
+	}
+	return events.New(events.Config{ResultsTopic: results, DeadLetterTopic: deadLetters, Timeout: 30 * time.Second, MaxInstances: 4}, parts)
 }
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // mangler answers with bytes that are no text.
 type mangler struct{ events.Scorer }

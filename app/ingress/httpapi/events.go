@@ -1,13 +1,17 @@
 package httpapi
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/onda-serving/onda/app/wire"
+)
 
 // event takes one delivery from Dapr. The answer's code is always 200: Dapr reads the
 // outcome from the body, and drops an event for some codes (404) without a word. For the
 // same reason the path exists without a sidecar too: one that delivers all the same gets
 // its event back.
 func (h *Handler) event(w http.ResponseWriter, r *http.Request) error {
-	status := "RETRY"
+	reply := wire.Delivery{Status: "RETRY"}
 	switch body, release, err := h.readBody(w, r); {
 	case h.parts.Events == nil:
 		release()
@@ -15,10 +19,10 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		release()
 		abandon(w, r)
-		status = h.parts.Events.Refuse(err)
+		reply = h.parts.Events.Refuse(err)
 	default:
 		defer release()
-		status = h.parts.Events.Deliver(r.Context(), body)
+		reply = h.parts.Events.Deliver(r.Context(), body, r.PathValue("subject"))
 	}
-	return writeJSON(w, r, http.StatusOK, map[string]string{"status": status})
+	return writeJSON(w, r, http.StatusOK, reply)
 }

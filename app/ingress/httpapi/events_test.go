@@ -7,19 +7,23 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
 )
 
 // fakeEvents takes every delivery and refuses by the code of the failure.
-type fakeEvents struct{ delivered, refused string }
+type fakeEvents struct{ delivered, subject, refused string }
 
-func (f *fakeEvents) Deliver(_ context.Context, body []byte) string {
-	f.delivered = string(body)
-	return "SUCCESS"
+func (f *fakeEvents) Deliver(_ context.Context, body []byte, subject string) wire.Delivery {
+	f.delivered, f.subject = string(body), subject
+	if f.delivered == "bulk" {
+		return wire.Delivery{Statuses: []wire.EntryStatus{{EntryID: "a", Status: "RETRY"}}}
+	}
+	return wire.Delivery{Status: "SUCCESS"}
 }
 
-func (f *fakeEvents) Refuse(err error) string {
+func (f *fakeEvents) Refuse(err error) wire.Delivery {
 	f.refused = scoring.CodeOf(err).String()
-	return "DROP"
+	return wire.Delivery{Status: "DROP"}
 }
 
 func TestEvents(t *testing.T) {
@@ -27,8 +31,12 @@ func TestEvents(t *testing.T) {
 	var events fakeEvents
 	r := start(t, func(r *rig) { r.parts.Events = &events; r.config.MaxBody = 16 })
 	expect(t, r.call(t, "POST", "/events/scoring", `{"id":1}`), 200, `{"status":"SUCCESS"}`)
-	if events.delivered != `{"id":1}` {
-		t.Errorf("delivered %q", events.delivered)
+	if events.delivered != `{"id":1}` || events.subject != "" {
+		t.Errorf("delivered %q for %q", events.delivered, events.subject)
+	}
+	expect(t, r.call(t, "POST", "/events/scoring/faq/labels/canary", "bulk"), 200, `{"statuses":[{"entryId":"a","status":"RETRY"}]}`)
+	if events.subject != "faq/labels/canary" {
+		t.Errorf("delivered for %q, want what the path says", events.subject)
 	}
 	expect(t, r.call(t, "POST", "/events/scoring", strings.Repeat("x", 17)), 200, `{"status":"DROP"}`)
 	if events.refused != "TooLarge" {

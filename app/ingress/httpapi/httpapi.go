@@ -17,6 +17,7 @@ import (
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
 )
 
 // Scorer scores requests: see engine.Engine, which implements it.
@@ -55,12 +56,13 @@ type Observer interface {
 }
 
 // Events takes deliveries of events: see events.Consumer, which implements it. Both
-// methods give the status that Dapr understands.
+// methods give what Dapr is told.
 type Events interface {
-	// Deliver scores one event.
-	Deliver(ctx context.Context, body []byte) (status string)
-	// Refuse says what becomes of an event whose body could not be read.
-	Refuse(err error) (status string)
+	// Deliver scores one event, or those of a bulk delivery. subject names the model of
+	// messages that do not.
+	Deliver(ctx context.Context, body []byte, subject string) wire.Delivery
+	// Refuse says what becomes of a delivery whose body could not be read.
+	Refuse(err error) wire.Delivery
 }
 
 // Config says how the door behaves.

@@ -51,6 +51,7 @@ func (h *Handler) routes() {
 		{"/registry/v1/", "registry", h.registry},
 
 		{"POST " + eventsPath, "event", h.event},
+		{"POST " + eventsPath + "/{subject...}", "event", h.event},
 
 		{"GET /healthz", "health", h.health},
 		{"GET /dapr/subscribe", "dapr", h.subscriptions},
@@ -89,7 +90,8 @@ func (h *Handler) sharedMemoryRoutes() {
 }
 
 // eventsPath is where Dapr delivers scoring events: the subscription in components/
-// names it.
+// names it. A subscription to messages that are no CloudEvents has the model behind it, such
+// as /events/scoring/faq-matching/labels/canary.
 const eventsPath = "/events/scoring"
 
 // serve turns an operation into a handler that counts, logs and writes errors.

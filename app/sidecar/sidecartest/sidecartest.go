@@ -81,6 +81,14 @@ func (s *Sidecar) Document(store, key string) string {
 	return string(s.api.documents[store+"/"+key].value)
 }
 
+// TTL gives the time that the store was asked to keep a document "store/key", in seconds; ""
+// for ever.
+func (s *Sidecar) TTL(store, key string) string {
+	s.api.mu.Lock()
+	defer s.api.mu.Unlock()
+	return s.api.documents[store+"/"+key].ttl
+}
+
 // SetDocument writes a document behind everybody's back.
 func (s *Sidecar) SetDocument(store, key, value string) {
 	s.api.mu.Lock()
@@ -112,6 +120,8 @@ func (s *Sidecar) Tokens() []string {
 type document struct {
 	value []byte
 	etag  string
+	// ttl is the time that the store was asked to keep it, in seconds; "" for ever.
+	ttl string
 }
 
 // api implements the calls. Unlike a real store's, its ETags count from 1.
@@ -183,8 +193,26 @@ func (a *api) SaveState(ctx context.Context, req *runtime.SaveStateRequest) (*em
 			return nil, status.Error(codes.Aborted, "possible etag mismatch on "+key)
 		}
 		a.put(key, item.GetValue())
+		d := a.documents[key]
+		d.ttl = item.GetMetadata()["ttlInSeconds"]
+		a.documents[key] = d
 		a.saves++
 	}
+	return &emptypb.Empty{}, nil
+}
+
+// DeleteState implements the call of that name.
+func (a *api) DeleteState(ctx context.Context, req *runtime.DeleteStateRequest) (*emptypb.Empty, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.enter(ctx); err != nil {
+		return nil, err
+	}
+	key := req.GetStoreName() + "/" + req.GetKey()
+	if a.documents[key].etag != req.GetEtag().GetValue() {
+		return nil, status.Error(codes.Aborted, "possible etag mismatch on "+key)
+	}
+	delete(a.documents, key)
 	return &emptypb.Empty{}, nil
 }
 

@@ -22,7 +22,7 @@ const (
 	// a replica has that is scaled before it is full.
 	swapRate = 20
 	// quietWindow and swapWindow are how long the measurements without and with swaps take.
-	quietWindow, swapWindow = 20 * time.Second, 50 * time.Second
+	quietWindow, swapWindow = 15 * time.Second, 50 * time.Second
 	// swapEach is how often the label moves.
 	swapEach = time.Second
 	// swapVersions are loaded in turn. The live version and the one before stay in memory, and

@@ -1,0 +1,58 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
+)
+
+// entry is one event of a bulk delivery:
+// https://docs.dapr.io/developing-applications/building-blocks/pubsub/pubsub-bulk/.
+type entry struct {
+	EntryID string          `json:"entryId"`
+	Event   json.RawMessage `json:"event"`
+}
+
+// bulk reads a bulk delivery; ok is false for any other. An event may have an attribute of
+// that name, too, and always has a version, which a bulk delivery never has.
+func bulk(body []byte) (entries []entry, ok bool) {
+	if !bytes.Contains(body, []byte(`"entries"`)) {
+		return nil, false
+	}
+	var envelope struct {
+		SpecVersion json.RawMessage `json:"specversion"`
+		Entries     []entry         `json:"entries"`
+	}
+	err := json.Unmarshal(body, &envelope)
+	return envelope.Entries, err == nil && envelope.SpecVersion == nil && envelope.Entries != nil
+}
+
+// deliverAll scores the entries side by side, so that they share batches with each other and
+// with whatever else is asked. Each has a status of its own: one that fails takes no other
+// with it.
+func (c *Consumer) deliverAll(ctx context.Context, entries []entry, subject string) []wire.EntryStatus {
+	statuses := make([]wire.EntryStatus, len(entries))
+	var all sync.WaitGroup
+	for i, e := range entries {
+		all.Go(func() {
+			statuses[i] = wire.EntryStatus{EntryID: e.EntryID, Status: c.deliverSafely(ctx, e.Event, subject)}
+		})
+	}
+	all.Wait()
+	return statuses
+}
+
+// deliverSafely is deliver on a goroutine of its own, where a panic would end the process.
+func (c *Consumer) deliverSafely(ctx context.Context, body []byte, subject string) (status string) {
+	defer func() {
+		if p := recover(); p != nil {
+			status = c.retry(cloudEvent{}, scoring.InternalError(fmt.Errorf("panic: %v", p)))
+		}
+	}()
+	return c.deliver(ctx, body, subject)
+}

@@ -1,0 +1,276 @@
+package events
+
+import (
+	"context"
+	"time"
+
+	"github.com/onda-serving/onda/app/answers"
+	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/wire"
+)
+
+// AsyncSource is the source of events that Onda publishes for callers who do not want to wait.
+// Nothing is published for them: the caller reads the record.
+const AsyncSource = "onda/async"
+
+// deliver scores one event.
+func (c *Consumer) deliver(ctx context.Context, body []byte, subject string) (status string) {
+	event, err := parse(body, subject)
+	if err != nil {
+		return c.deadLetter(ctx, event, body, err)
+	}
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return c.retry(event, err)
+	}
+	defer leave()
+	lookup := c.lookUp(ctx, event)
+	result, err := c.scoreWithRoom(ctx, event)
+	before := <-lookup
+	switch {
+	case before.err != nil:
+		return c.retry(event, before.err)
+	case before.record != nil && before.record.Status != answers.Pending:
+		return c.repeat(ctx, event, body, before.record)
+	case err != nil && scoring.AsError(err).EventOutcome() == scoring.Retry:
+		return c.retry(event, err)
+	}
+	return c.settle(ctx, event, body, result, err)
+}
+
+// enter waits for room. A delivery that waits is what tells a broker to send no more.
+func (c *Consumer) enter(ctx context.Context) (leave func(), err error) {
+	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	leave, err = c.room.Enter(bounded)
+	switch {
+	case err == nil:
+		return leave, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		return nil, scoring.Errorf(scoring.Overloaded, "%d events are being scored, and none of them was done within ONDA_TIMEOUT=%s", c.config.AtOnce, c.config.Timeout).WithCause(err)
+	}
+}
+
+// found is what is known of an event.
+type found struct {
+	record *answers.Record
+	err    error
+}
+
+// lookUp asks for the record of an event, which most do not have: meanwhile it is scored.
+func (c *Consumer) lookUp(ctx context.Context, event cloudEvent) <-chan found {
+	answer := make(chan found, 1)
+	if c.parts.Answers == nil {
+		answer <- found{}
+		return answer
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		record, err := c.parts.Answers.Find(ctx, event.key())
+		answer <- found{record, err}
+	}()
+	return answer
+}
+
+// storeTimeout is longer than what the sidecar takes for its own tries.
+const storeTimeout = 10 * time.Second
+
+// settle keeps an answer and publishes the one that stands, which is another's if somebody was
+// faster. failure is why there is no result.
+func (c *Consumer) settle(ctx context.Context, event cloudEvent, body, result []byte, failure error) (status string) {
+	record := answers.Record{Status: answers.Done, Request: event.fingerprint(), Event: result}
+	if failure != nil {
+		letter, err := c.errorEvent(event, body, scoring.AsError(failure))
+		if err != nil {
+			return c.retry(event, err)
+		}
+		record.Status, record.Event = answers.Failed, letter
+	}
+	if c.parts.Answers == nil {
+		return c.publishRecord(ctx, event, body, &record, failure)
+	}
+	stands, err := c.keep(ctx, event, record)
+	switch {
+	case err != nil:
+		return c.retry(event, err)
+	case string(stands.Event) == string(record.Event):
+		return c.publishRecord(ctx, event, body, stands, failure)
+	default:
+		return c.repeat(ctx, event, body, stands)
+	}
+}
+
+func (c *Consumer) keep(ctx context.Context, event cloudEvent, record answers.Record) (*answers.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.parts.Answers.Keep(ctx, event.key(), record)
+}
+
+// repeat answers an event as it was answered before.
+func (c *Consumer) repeat(ctx context.Context, event cloudEvent, body []byte, record *answers.Record) (status string) {
+	if event.Source != AsyncSource && record.Request != event.fingerprint() {
+		return c.deadLetter(ctx, event, body, scoring.Errorf(scoring.Conflict,
+			"another event with this id and source was answered before, with another subject or other data: want an id that is new for each event of a source"))
+	}
+	if status, ok := c.send(ctx, event, body, record); !ok {
+		return status
+	}
+	c.parts.Observer.Event("repeated", nil)
+	return statusSuccess
+}
+
+// publishRecord publishes an answer for the first time. failure is what it is of.
+func (c *Consumer) publishRecord(ctx context.Context, event cloudEvent, body []byte, record *answers.Record, failure error) (status string) {
+	if status, ok := c.send(ctx, event, body, record); !ok {
+		return status
+	}
+	if failure == nil {
+		c.parts.Observer.Event("scored", nil)
+		return statusSuccess
+	}
+	c.buried(event, failure)
+	return statusSuccess
+}
+
+// send publishes the event of a record. ok is false where that failed, and status then says
+// what becomes of the delivery.
+func (c *Consumer) send(ctx context.Context, event cloudEvent, body []byte, record *answers.Record) (status string, ok bool) {
+	if event.Source == AsyncSource {
+		return "", true
+	}
+	topic, what := c.config.ResultsTopic, "result"
+	if record.Status == answers.Failed {
+		topic, what = c.config.DeadLetterTopic, "error event"
+	}
+	err := c.publish(ctx, topic, record.Event)
+	switch {
+	case err == nil:
+		return "", true
+	case scoring.CodeOf(err) != scoring.TooLarge:
+		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the %s could not be published", what).WithCause(err)), false
+	case record.Status == answers.Failed:
+		return c.drop(event, err), false // the original alone is smaller, and the sidecar has it
+	default:
+		return c.deadLetter(ctx, event, body, err), false
+	}
+}
+
+// publish sends an event within a time of its own: the request's budget is spent on the
+// scoring, and a sidecar that takes a call and does not answer must not hold the
+// delivery, and with it the shutdown, for ever.
+func (c *Consumer) publish(ctx context.Context, topic string, event []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return c.parts.Publisher.Publish(ctx, topic, event)
+}
+
+// publishTimeout is longer than what the sidecar takes for its own tries.
+const publishTimeout = 20 * time.Second
+
+// deadLetter publishes an error event that no record is kept of, and ends the original. It
+// answers SUCCESS, not DROP: Dapr sends a dropped event to the subscription's dead-letter
+// topic as well, and the same failure would be there twice, once without its reason.
+func (c *Consumer) deadLetter(ctx context.Context, event cloudEvent, original []byte, err error) string {
+	e := scoring.AsError(err)
+	letter, encodeErr := c.errorEvent(event, original, e)
+	if encodeErr != nil {
+		return c.retry(event, encodeErr)
+	}
+	publishErr := c.publish(ctx, c.config.DeadLetterTopic, letter)
+	switch {
+	case publishErr == nil:
+	case scoring.CodeOf(publishErr) == scoring.TooLarge:
+		return c.drop(event, e) // the original alone is smaller, and the sidecar has it
+	default:
+		return c.retry(event, scoring.Errorf(scoring.Unavailable, "the error event could not be published").WithCause(publishErr))
+	}
+	c.buried(event, e)
+	return statusSuccess
+}
+
+// buried counts a dead letter.
+func (c *Consumer) buried(event cloudEvent, err error) {
+	c.parts.Observer.Event("dead_letter", err)
+	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Str("subject", clip(event.Subject)).Msg("event sent to the dead-letter topic")
+}
+
+// scoreWithRoom is score, and tries again while the model has too much to do: the event waits
+// here as well as it would at the broker, and the broker notices.
+func (c *Consumer) scoreWithRoom(ctx context.Context, event cloudEvent) (result []byte, err error) {
+	const first, longest = 20 * time.Millisecond, time.Second
+	until := time.Now().Add(c.config.Timeout)
+	if deadline, ok, err := event.deadline(); err == nil && ok && deadline.Before(until) {
+		until = deadline
+	}
+	for pause := first; ; pause = min(2*pause, longest) {
+		result, err = c.score(ctx, event)
+		if scoring.CodeOf(err) != scoring.Overloaded || time.Until(until) < pause {
+			return result, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// score gives the result event for event.
+func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) {
+	deadline, ok, err := event.deadline()
+	if err != nil {
+		return nil, scoring.Errorf(scoring.Invalid, "%s", err)
+	}
+	ours := time.Now().Add(c.config.Timeout)
+	bounded := ok && deadline.Before(ours)
+	if !bounded {
+		deadline = ours
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err // not worth reading
+	}
+	req, err := event.request(ctx, wire.Limits{MaxInstances: c.config.MaxInstances}, c.parts.Fetcher)
+	if err != nil {
+		return nil, err
+	}
+	defer req.release()
+	if req.timeout > 0 {
+		bounded = bounded || req.timeout < c.config.Timeout
+		ctx, cancel = context.WithTimeout(ctx, req.timeout)
+		defer cancel()
+	}
+	model, data, err := c.run(ctx, req)
+	if scoring.CodeOf(err) == scoring.Expired && !bounded {
+		// The event set no limit, we did: it is not too late for it, we are too slow.
+		return nil, scoring.Errorf(scoring.Overloaded, "the event waited longer than ONDA_TIMEOUT=%s", c.config.Timeout).WithCause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.result(event, model, data)
+}
+
+// run asks the scorer and encodes its answer.
+func (c *Consumer) run(ctx context.Context, req request) (model scoring.ModelID, data []byte, err error) {
+	if req.infer != nil {
+		req.infer.Schedule.Lane = scoring.Bulk // nobody waits for an event's answer in person
+		resp, err := c.parts.Scorer.Infer(ctx, req.infer)
+		if err != nil {
+			return model, nil, err
+		}
+		data, err = wire.EncodeInfer(resp)
+		return resp.Model, data, err
+	}
+	req.predict.Schedule.Lane = scoring.Bulk
+	resp, err := c.parts.Scorer.Predict(ctx, req.predict)
+	if err != nil {
+		return model, nil, err
+	}
+	data, err = wire.EncodePredict(resp)
+	return resp.Model, data, err
+}
