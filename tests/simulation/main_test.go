@@ -34,6 +34,15 @@
 //     outcome is unknown was made once at most;
 //   - where nothing failed, each change was in force on all replicas within two seconds;
 //   - all goroutines ended.
+//
+// That the checks can fail was tried with 44 deliberate faults in catalog, follow and judge, one
+// at a time: the index written before the document, an ETag that is not sent, an entry of the
+// history left out, a route that names what is not loaded, evidence of one step used for the
+// next, a first failed load that rolls back, and so on. 40 of them were caught, 26 within the
+// first 10 seeds and all within 530. The other four change nothing that can be seen here: that
+// the end of a process counts as a failed load (the process does nothing more with it), evidence
+// of an older step (documents are compared before), an older snapshot, and one more overtaken
+// answer before a store counts as gone back.
 package simulation_test
 
 import (

@@ -40,7 +40,11 @@ func (c *Consumer) deliverAll(ctx context.Context, entries []entry, subject stri
 	var all sync.WaitGroup
 	for i, e := range entries {
 		all.Go(func() {
-			statuses[i] = wire.EntryStatus{EntryID: e.EntryID, Status: c.deliverSafely(ctx, e.Event, subject)}
+			event := e.Event
+			if event == nil {
+				event = json.RawMessage{} // nil stands for an original that nobody has
+			}
+			statuses[i] = wire.EntryStatus{EntryID: e.EntryID, Status: c.deliverSafely(ctx, event, subject)}
 		})
 	}
 	all.Wait()
