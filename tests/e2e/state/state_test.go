@@ -310,3 +310,62 @@ func eventually(t *testing.T, what string, look func() error) {
 		}
 	}
 }
+
+// TestForgetting has the store keep a document for a time: what was answered to an event is
+// kept so, and a first write must be the first until then, and may come again after it.
+func TestForgetting(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, b ondatest.Backend) {
+		c := connect(t, b)
+		const key, ttl = "answer:1", 2 * time.Second
+		if err := c.SaveFor(t.Context(), key, []byte(`{"n":1}`), "", ttl); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SaveFor(t.Context(), key, []byte(`{"n":9}`), "", ttl); scoring.CodeOf(err) != scoring.Conflict {
+			t.Errorf("a second first write: got %v, want Conflict", err)
+		}
+		first := read(t, c, key, `{"n":1}`)
+		if err := c.SaveFor(t.Context(), key, []byte(`{"n":2}`), first, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SaveFor(t.Context(), key, []byte(`{"n":9}`), first, ttl); scoring.CodeOf(err) != scoring.Conflict {
+			t.Errorf("a stale ETag: got %v, want Conflict", err)
+		}
+		const short = "answer:2"
+		if err := c.SaveFor(t.Context(), short, []byte(`{}`), "", ttl); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the store forgets "+short, func() error {
+			value, _, err := c.Get(t.Context(), short)
+			if err == nil && len(value) > 0 {
+				err = fmt.Errorf("there is %s", value)
+			}
+			return err
+		})
+		if err := c.SaveFor(t.Context(), short, []byte(`{"n":3}`), "", time.Hour); err != nil {
+			t.Errorf("a first write after it was forgotten: %v", err)
+		}
+		read(t, c, short, `{"n":3}`)
+		read(t, c, key, `{"n":2}`) // the later time counts
+	})
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, b ondatest.Backend) {
+		c := connect(t, b)
+		save(t, c, keys[0], `{"n":1}`, "")
+		first := read(t, c, keys[0], `{"n":1}`)
+		save(t, c, keys[0], `{"n":2}`, first)
+		if err := c.Delete(t.Context(), keys[0], first); scoring.CodeOf(err) != scoring.Conflict {
+			t.Errorf("with a stale ETag: got %v, want Conflict", err)
+		}
+		if err := c.Delete(t.Context(), keys[0], read(t, c, keys[0], `{"n":2}`)); err != nil {
+			t.Fatal(err)
+		}
+		if value, _, err := c.Get(t.Context(), keys[0]); err != nil || len(value) != 0 {
+			t.Errorf("got %q, %v after it was removed", value, err)
+		}
+		save(t, c, keys[0], `{"n":3}`, "")
+	})
+}
