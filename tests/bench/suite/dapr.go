@@ -66,6 +66,7 @@ type mesh struct {
 	onda       *server
 	own, other *sidecar
 	parts      []interface{ Stop() }
+	scrape     string // where Onda's metrics are, if anywhere
 }
 
 // sidecar is a daprd.
