@@ -401,6 +401,11 @@ func checkNotEmpty(value string) string {
 }
 
 // Sources lists the URLs of ONDA_ARTIFACT_SOURCES.
-func (c Config) Sources() []string {
-	return strings.FieldsFunc(c.ArtifactSources, func(r rune) bool { return r == ',' || r == ' ' })
+func (c Config) Sources() []string { return places(c.ArtifactSources) }
+
+// EventPlaces lists the URLs of ONDA_EVENT_SOURCES.
+func (c Config) EventPlaces() []string { return places(c.EventSources) }
+
+func places(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }

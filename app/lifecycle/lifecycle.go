@@ -28,6 +28,7 @@ import (
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/cache"
 	"github.com/onda-serving/onda/app/config"
+	"github.com/onda-serving/onda/app/dataref"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/onnx"
 	"github.com/onda-serving/onda/app/pool"
@@ -59,9 +60,11 @@ type App struct {
 	engine   *engine.Engine
 	// following keeps this replica in line with the registry.
 	following following
-	draining  atomic.Bool // health says no
-	closing   atomic.Bool // the listener is closed, connections end with their next answer
-	goAlone   atomic.Bool // the registry could not be read, and need not be
+	// references fetches data that events refer to.
+	references dataref.Fetcher
+	draining   atomic.Bool // health says no
+	closing    atomic.Bool // the listener is closed, connections end with their next answer
+	goAlone    atomic.Bool // the registry could not be read, and need not be
 	// stopping ends, by stopChanges, when changes that are not written yet are to end.
 	stopping    context.Context //nolint:containedctx // it is the process's
 	stopChanges context.CancelFunc
@@ -94,7 +97,7 @@ func New(cfg config.Config, version string, log zerolog.Logger, check ...string)
 	a.metrics.Queues(a.eachQueue)
 	a.metrics.Models(a.eachVersion)
 	a.engine = a.newEngine()
-	for _, step := range []func() error{a.openRuntime, a.listen, a.connect, a.follow} {
+	for _, step := range []func() error{a.openRuntime, a.listen, a.connect, a.follow, a.refer} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, a.free())
 		}
@@ -297,6 +300,7 @@ func (a *App) free() error {
 	if a.sidecar != nil {
 		errs = append(errs, a.sidecar.Close())
 	}
+	errs = append(errs, a.references.Close())
 	if a.following.supply != nil {
 		errs = append(errs, a.following.supply.Close())
 	}

@@ -10,10 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/onda-serving/onda/app/admit"
-	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/engine"
-	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/ingress/grpcapi"
 	"github.com/onda-serving/onda/app/ingress/httpapi"
 	"github.com/onda-serving/onda/app/onnx"
@@ -49,7 +47,8 @@ const (
 // doors puts the doors on the one listener.
 func (a *App) doors() *doors {
 	scorer := a.engine
-	bodies := admit.NewBytes(concurrentBodies * int64(a.config.MaxBody))
+	bodies := admit.NewBytes(max(concurrentBodies*int64(a.config.MaxBody), int64(a.config.MaxEventData)))
+	a.references.Bytes = bodies
 	return newDoors(a.listener, a.server(a.web(scorer, bodies)), a.rpc(scorer, bodies))
 }
 
@@ -140,29 +139,10 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	if a.sidecar == nil {
 		return parts
 	}
-	parts.Events = a.events(scorer)
+	book := a.answers()
+	parts.Events = a.events(scorer, book)
+	parts.Async = a.desk(book)
 	return parts
-}
-
-// events makes the door for events.
-func (a *App) events(scorer *engine.Engine) *events.Consumer {
-	parts := events.Parts{Scorer: scorer, Publisher: a.sidecar, Observer: a.metrics, Log: a.log}
-	if book := a.answers(); book != nil {
-		parts.Answers = book
-	}
-	return events.New(events.Config{
-		ResultsTopic: a.config.ResultsTopic, DeadLetterTopic: a.config.DeadLetterTopic,
-		Timeout: a.config.Timeout, MaxInstances: a.config.MaxInstances, AtOnce: a.config.EventsAtOnce,
-	}, parts)
-}
-
-// answers is the memory of what was answered; nil where nothing is kept.
-func (a *App) answers() *answers.Book {
-	if a.config.StateStore == "" || a.config.AnswerTTL == 0 {
-		a.log.Warn().Msg("nothing is kept of what events were answered: one that is delivered twice is scored twice (ONDA_STATE_STORE, ONDA_ANSWER_TTL)")
-		return nil
-	}
-	return &answers.Book{Store: a.sidecar, TTL: a.config.AnswerTTL}
 }
 
 // loader makes the loader of versions.

@@ -35,7 +35,7 @@ func (c *Consumer) deliver(ctx context.Context, body []byte, subject string) (st
 	case err != nil && scoring.AsError(err).EventOutcome() == scoring.Retry:
 		return c.retry(event, err)
 	}
-	return c.settle(ctx, event, body, result, err)
+	return c.settle(ctx, event, body, before.record, result, err)
 }
 
 // enter waits for room. A delivery that waits is what tells a broker to send no more.
@@ -79,9 +79,13 @@ func (c *Consumer) lookUp(ctx context.Context, event cloudEvent) <-chan found {
 const storeTimeout = 10 * time.Second
 
 // settle keeps an answer and publishes the one that stands, which is another's if somebody was
-// faster. failure is why there is no result.
-func (c *Consumer) settle(ctx context.Context, event cloudEvent, body, result []byte, failure error) (status string) {
+// faster. expected is the record of a request that was accepted before; nil for none. failure
+// is why there is no result.
+func (c *Consumer) settle(ctx context.Context, event cloudEvent, body []byte, expected *answers.Record, result []byte, failure error) (status string) {
 	record := answers.Record{Status: answers.Done, Request: event.fingerprint(), Event: result}
+	if expected != nil {
+		record.Request = expected.Request // of the request itself: the sidecar wrote its event anew
+	}
 	if failure != nil {
 		letter, err := c.errorEvent(event, body, scoring.AsError(failure))
 		if err != nil {
@@ -193,8 +197,12 @@ func (c *Consumer) deadLetter(ctx context.Context, event cloudEvent, original []
 
 // buried counts a dead letter.
 func (c *Consumer) buried(event cloudEvent, err error) {
+	text := "event sent to the dead-letter topic"
+	if event.Source == AsyncSource {
+		text = "asynchronous request failed: its record says why"
+	}
 	c.parts.Observer.Event("dead_letter", err)
-	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Str("subject", clip(event.Subject)).Msg("event sent to the dead-letter topic")
+	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Str("subject", clip(event.Subject)).Msg(text)
 }
 
 // scoreWithRoom is score, and tries again while the model has too much to do: the event waits

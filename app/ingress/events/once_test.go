@@ -207,7 +207,7 @@ func TestAsync(t *testing.T) {
 			t.Fatalf("got %s, and %s published", status, d.publisher.messages)
 		}
 	}
-	if r := m.records[key]; r.Status != answers.Done || !strings.Contains(string(r.Event), `"modelversion":"1"`) {
+	if r := m.records[key]; r.Status != answers.Done || r.Request != "of the HTTP request" || !strings.Contains(string(r.Event), `"modelversion":"1"`) {
 		t.Errorf("kept %s: %s", r.Status, r.Event)
 	}
 	v.err = scoring.Errorf(scoring.Invalid, "no such input")

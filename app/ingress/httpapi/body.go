@@ -130,15 +130,27 @@ const timeoutHeader = "X-Request-Timeout-Ms"
 
 // budget gives the request's context its end: the caller's own budget, or ours.
 func (h *Handler) budget(r *http.Request) (context.Context, context.CancelFunc, error) {
-	timeout := h.config.Timeout
-	if text := r.Header.Get(timeoutHeader); text != "" {
-		ms, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || ms < 1 {
-			return nil, nil, scoring.Errorf(scoring.Invalid, "header x-request-timeout-ms is %q: want a whole number of milliseconds, at least 1", clip(text))
-		}
+	timeout, err := timeoutOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if timeout == 0 || timeout > h.config.Timeout {
 		// A budget longer than ours would hold a place for longer than any answer takes.
-		timeout = min(timeout, time.Duration(ms)*time.Millisecond)
+		timeout = h.config.Timeout
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	return ctx, cancel, nil
+}
+
+// timeoutOf reads the caller's own budget; 0 if it gave none.
+func timeoutOf(r *http.Request) (time.Duration, error) {
+	text := r.Header.Get(timeoutHeader)
+	if text == "" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || ms < 1 {
+		return 0, scoring.Errorf(scoring.Invalid, "header x-request-timeout-ms is %q: want a whole number of milliseconds, at least 1", clip(text))
+	}
+	return time.Duration(ms) * time.Millisecond, nil
 }

@@ -94,6 +94,8 @@ type Parts struct {
 	Following func() any
 	// Events takes what Dapr delivers; nil where Onda runs without a sidecar.
 	Events Events
+	// Async takes requests whose callers do not wait; nil where Onda runs without a sidecar.
+	Async Async
 	// Repository loads and unloads models; nil where that is not allowed.
 	Repository Repository
 	// Bodies bounds the memory of bodies, together with the other doors.

@@ -13,7 +13,7 @@ import (
 
 // infer answers POST /v2/models/{model}/infer.
 func (h *Handler) infer(w http.ResponseWriter, r *http.Request) error {
-	return h.score(w, r, way{target: reference, score: h.scoreInfer})
+	return h.score(w, r, way{target: reference, score: h.scoreInfer, later: laterInfer})
 }
 
 func (h *Handler) scoreInfer(ctx context.Context, in *asked) (scored, error) {

@@ -15,7 +15,7 @@ import (
 
 // predict answers the V1 `:predict` paths.
 func (h *Handler) predict(w http.ResponseWriter, r *http.Request) error {
-	return h.score(w, r, way{target: predictTarget, check: checkPipeline, score: h.scorePredict})
+	return h.score(w, r, way{target: predictTarget, check: checkPipeline, score: h.scorePredict, later: h.laterPredict})
 }
 
 // checkPipeline refuses a `:predict` of a version that takes nothing but tensors.

@@ -28,6 +28,7 @@ func (h *Handler) routes() {
 		{"GET /v1/models/{model}", "status", h.modelStatus},
 		{"GET /v1/models/{model}/versions/{version}", "status", h.modelStatus},
 		{"GET /v1/models/{model}/labels/{label}", "status", h.modelStatus},
+		{"GET " + requestsPath + "{id}", "request", h.asyncRequest},
 
 		{"GET /v2", "metadata", h.serverMetadata},
 		{"GET /v2/health/live", "health", h.live},

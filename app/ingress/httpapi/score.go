@@ -21,6 +21,8 @@ type way struct {
 	check func(status registry.Status) error
 	// score decodes the body, scores it and encodes the answer.
 	score func(ctx context.Context, in *asked) (scored, error)
+	// later checks the body of a request that is scored later, and gives its content type.
+	later func(in *asked) (contentType string, err error)
 }
 
 // asked is a request to score whose body is there.
@@ -48,6 +50,12 @@ type scored struct {
 // score is the path that both ways share: what can be refused without the body, the body,
 // the scoring, the answer.
 func (h *Handler) score(w http.ResponseWriter, r *http.Request, way way) (err error) {
+	switch later, wait, err := preference(r); {
+	case err != nil:
+		return err
+	case later:
+		return h.later(w, r, way, wait)
+	}
 	in := asked{r: r}
 	if in.ref, err = way.target(r); err != nil {
 		return err
@@ -84,7 +92,18 @@ func (h *Handler) score(w http.ResponseWriter, r *http.Request, way way) (err er
 
 // precheck refuses what needs no look at the body: a caller must not send megabytes to
 // hear that there is no such model, or no room.
-func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.Status) error) (err error) {
+func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.Status) error) error {
+	if err := h.known(in, check); err != nil {
+		return err
+	}
+	if in.r.ContentLength >= 0 && in.r.ContentLength <= smallBody {
+		return nil // it costs less to read than to ask twice
+	}
+	return h.parts.Scorer.Admit(ctx, registry.Want{Ref: in.ref, Caller: in.caller}, in.schedule)
+}
+
+// known reads the headers and asks for the version.
+func (h *Handler) known(in *asked, check func(registry.Status) error) (err error) {
 	if in.schedule, err = scheduleOf(in.r); err != nil {
 		return err
 	}
@@ -95,14 +114,9 @@ func (h *Handler) precheck(ctx context.Context, in *asked, check func(registry.S
 		return err
 	}
 	if check != nil {
-		if err := check(in.status); err != nil {
-			return err
-		}
+		return check(in.status)
 	}
-	if in.r.ContentLength >= 0 && in.r.ContentLength <= smallBody {
-		return nil // it costs less to read than to ask twice
-	}
-	return h.parts.Scorer.Admit(ctx, registry.Want{Ref: in.ref, Caller: in.caller}, in.schedule)
+	return nil
 }
 
 // smallBody is the size in bytes up to which a body is read before anybody asks for room.
