@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onda-serving/onda/app/cli/command"
+	"github.com/onda-serving/onda/app/cli/events"
 	"github.com/onda-serving/onda/app/cli/models"
 	"github.com/onda-serving/onda/app/config"
 )
@@ -33,6 +34,7 @@ func newRoot() *cobra.Command {
 			Server: env.Server, Token: env.Token.Reveal(), User: env.User,
 			NoColor: env.NoColor != "", Dumb: env.Terminal == "dumb", Version: version(),
 		}),
+		events.New(events.Defaults{Server: env.Server, Token: env.Token.Reveal(), Version: version()}),
 		newConfig(), newVersion(), newCheckVersion(), command.NewCompletion())
 	root.Annotations = map[string]string{command.Epilogue: `Settings come from the environment: see "onda config".`}
 	return root

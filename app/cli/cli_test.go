@@ -24,6 +24,7 @@ Usage: onda <command>
 Commands:
   serve       score requests until SIGTERM or SIGINT
   models      register, inspect and roll out the models of a running Onda
+  events      look at the events that a running Onda could not answer
   config      print every setting with its value and meaning, and check them
   version     print the version of this build
   completion  print what completes commands and names of models in a shell

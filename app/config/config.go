@@ -57,8 +57,8 @@ type Config struct {
 	ServerName       string        `envconfig:"ONDA_SERVER_NAME" default:"onda" desc:"name that GET /v2 reports"`
 	Dapr             string        `envconfig:"ONDA_DAPR" default:"auto" desc:"on, off, or auto: on where DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT is set"`
 	StateStore       string        `envconfig:"ONDA_STATE_STORE" default:"statestore" desc:"Dapr state store component that holds the registry; empty does without one"`
-	RegistryChanges  string        `envconfig:"ONDA_REGISTRY_CHANGES" default:"token" desc:"who may change the registry over /registry/v1: token (who shows ONDA_REGISTRY_TOKEN), open (everybody who reaches Onda) or off"`
-	RegistryToken    Secret        `envconfig:"ONDA_REGISTRY_TOKEN" desc:"token that changes of the registry must show, as authorization: Bearer"`
+	RegistryChanges  string        `envconfig:"ONDA_REGISTRY_CHANGES" default:"token" desc:"who may change the registry over /registry/v1, and read and put back dead letters over /events/v1: token (who shows ONDA_REGISTRY_TOKEN), open (everybody who reaches Onda) or off"`
+	RegistryToken    Secret        `envconfig:"ONDA_REGISTRY_TOKEN" desc:"token that changes of the registry, and questions about dead letters, must show as authorization: Bearer"`
 	RegistryPoll     time.Duration `envconfig:"ONDA_REGISTRY_POLL" default:"1s" desc:"time between two looks for changes that other replicas made to the registry"`
 	RegistryWait     time.Duration `envconfig:"ONDA_REGISTRY_WAIT" default:"0s" desc:"how long a replica that starts and knows nothing of the registry waits for the state store before it answers with the newest versions of its folder, which may be others than the live ones; 0 waits for ever"`
 	ArtifactStore    string        `envconfig:"ONDA_ARTIFACT_STORE" desc:"folder that keeps the files of models that are uploaded: a path, or azblob://container, s3://bucket or gs://bucket; all replicas need the same. Empty takes no uploads"`

@@ -2,14 +2,17 @@ package lifecycle
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/artifact/blobs"
 	"github.com/onda-serving/onda/app/async"
 	"github.com/onda-serving/onda/app/dataref"
+	"github.com/onda-serving/onda/app/deadletters"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/ingress/events"
+	"github.com/onda-serving/onda/app/ingress/eventsapi"
 )
 
 // events makes the door for events. book is the memory of what was answered; nil for none.
@@ -34,6 +37,18 @@ func (a *App) answers() *answers.Book {
 		return nil
 	}
 	return &answers.Book{Store: a.sidecar, TTL: a.config.AnswerTTL}
+}
+
+// deadLetters makes the door for dead letters. A letter holds the event and what was wrong
+// with it, and bytes that are no text grow in JSON: so it may be larger than an event.
+func (a *App) deadLetters() http.Handler {
+	book := &deadletters.Book{
+		Store: a.sidecar, Publisher: a.sidecar, RequestsTopic: a.config.RequestsTopic, TTL: a.config.DeadLetterTTL, Observer: a.metrics, Log: a.log,
+	}
+	return eventsapi.New(eventsapi.Config{
+		Changes: a.config.RegistryChanges, Token: a.config.RegistryToken.Reveal(), MaxLetter: 2*int64(a.config.MaxBody) + 1<<16,
+		ReadTimeout: a.config.ReadTimeout, Timeout: a.config.Timeout,
+	}, book, a.log)
 }
 
 // desk takes requests whose callers do not want to wait.

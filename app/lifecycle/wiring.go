@@ -142,6 +142,9 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	book := a.answers()
 	parts.Events = a.events(scorer, book)
 	parts.Async = a.desk(book)
+	if a.config.StateStore != "" {
+		parts.DeadLetters = a.deadLetters()
+	}
 	return parts
 }
 

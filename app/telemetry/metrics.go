@@ -28,6 +28,7 @@ type Metrics struct {
 	rows       *prometheus.CounterVec
 	phases     *prometheus.HistogramVec
 	events     *prometheus.CounterVec
+	letters    *prometheus.CounterVec
 	panics     prometheus.Counter
 	batches    *batchMetrics
 	registered *registryMetrics
@@ -54,8 +55,11 @@ func NewMetrics(version string) *Metrics {
 			Name: "onda_phase_duration_seconds", Help: "Time of a scoring's phases: queue, preprocess, run, postprocess.", Buckets: buckets,
 		}, []string{"model", "version", "phase"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onda_events_total", Help: "Scoring events by outcome: scored, dead_letter, retry, and by code.",
+			Name: "onda_events_total", Help: "Scoring events by outcome: scored, repeated, dead_letter, retry, and by code.",
 		}, []string{"outcome", "code"}),
+		letters: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_dead_letters_total", Help: "Dead letters by what became of them: kept, repeated, retry, replayed, skipped, failed.",
+		}, []string{"outcome"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "onda_panics_total", Help: "Panics caught on the request path. Any is a defect.",
 		}),
@@ -66,7 +70,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.panics, build,
+	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.letters, m.panics, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -127,8 +131,11 @@ type versionKey struct {
 	version int64
 }
 
-// Event counts a scoring event: outcome is "scored", "dead_letter" or "retry", err the
-// failure that led to the latter two.
+// DeadLetter counts what became of a dead letter: see deadletters.Observer.
+func (m *Metrics) DeadLetter(outcome string) { m.letters.WithLabelValues(outcome).Inc() }
+
+// Event counts a scoring event: outcome is "scored", "repeated", "dead_letter" or "retry", err
+// the failure that led to the latter two.
 func (m *Metrics) Event(outcome string, err error) {
 	m.events.WithLabelValues(outcome, codeLabel(err)).Inc()
 }

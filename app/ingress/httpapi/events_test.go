@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"context"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,5 +59,27 @@ func TestEventThatStopsArriving(t *testing.T) {
 	resp := raw(t, r, "POST /events/scoring HTTP/1.1\r\nHost: onda\r\nContent-Length: 100\r\n\r\n{")
 	if resp.StatusCode != 200 || events.refused != "Expired" {
 		t.Errorf("got %d and refused for %q, want 200 and Expired", resp.StatusCode, events.refused)
+	}
+}
+
+// TestDeadLetters hands them to their own door, and says why there is none.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	none := start(t)
+	expect(t, none.call(t, "POST", "/events/deadletters", `{}`), 200, `{"status":"SUCCESS"}`)
+	if resp := none.call(t, "GET", "/events/v1/deadletters", ""); resp.status != 501 || !strings.Contains(resp.body, "ONDA_STATE_STORE") {
+		t.Errorf("got %d: %s", resp.status, resp.body)
+	}
+	var asked []string
+	r := start(t, func(r *rig) {
+		r.parts.DeadLetters = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method+" "+r.URL.Path)
+			w.WriteHeader(http.StatusAccepted)
+		})
+	})
+	r.call(t, "POST", "/events/deadletters", `{}`)
+	r.call(t, "GET", "/events/v1/deadletters/ab12", "")
+	if want := []string{"POST /events/deadletters", "GET /events/v1/deadletters/ab12"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
 	}
 }

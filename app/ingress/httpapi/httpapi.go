@@ -94,6 +94,9 @@ type Parts struct {
 	Following func() any
 	// Events takes what Dapr delivers; nil where Onda runs without a sidecar.
 	Events Events
+	// DeadLetters takes what comes to the dead-letter topic, and answers below /events/v1/: see
+	// package eventsapi. nil where there is no state store to keep any.
+	DeadLetters http.Handler
 	// Async takes requests whose callers do not wait; nil where Onda runs without a sidecar.
 	Async Async
 	// Repository loads and unloads models; nil where that is not allowed.

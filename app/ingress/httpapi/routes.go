@@ -53,6 +53,8 @@ func (h *Handler) routes() {
 
 		{"POST " + eventsPath, "event", h.event},
 		{"POST " + eventsPath + "/{subject...}", "event", h.event},
+		{"POST /events/deadletters", "deadletter", h.deadLetter},
+		{"/events/v1/", "deadletters", h.deadLetters},
 
 		{"GET /healthz", "health", h.health},
 		{"GET /dapr/subscribe", "dapr", h.subscriptions},
