@@ -12,6 +12,7 @@ import (
 	"github.com/onda-serving/onda/app/cli/command"
 	"github.com/onda-serving/onda/app/cli/events"
 	"github.com/onda-serving/onda/app/cli/models"
+	"github.com/onda-serving/onda/app/cli/score"
 	"github.com/onda-serving/onda/app/config"
 )
 
@@ -30,6 +31,7 @@ func newRoot() *cobra.Command {
 	env := config.Client()
 	root := command.Group("onda", "Onda scores ONNX models behind a Dapr sidecar.",
 		newServe(),
+		score.New(openOffline),
 		models.New(models.Defaults{
 			Server: env.Server, Token: env.Token.Reveal(), User: env.User,
 			NoColor: env.NoColor != "", Dumb: env.Terminal == "dumb", Version: version(),

@@ -27,6 +27,7 @@ type outgoing struct {
 	RequestSource   string          `json:"requestsource,omitempty"`
 	ModelVersion    string          `json:"modelversion,omitempty"`
 	ModelDigest     string          `json:"modeldigest,omitempty"`
+	TraceID         string          `json:"traceid,omitempty"` // without it, Dapr replaces traceparent
 	TraceParent     string          `json:"traceparent,omitempty"`
 	TraceState      string          `json:"tracestate,omitempty"`
 	Data            json.RawMessage `json:"data"`
@@ -44,7 +45,7 @@ func answer(event cloudEvent, kind, suffix string, data []byte) outgoing {
 		SpecVersion: "1.0", ID: event.Source + "#" + event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
 		Time: time.Now().UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
 		RequestID: event.ID, RequestSource: event.Source,
-		TraceParent: event.TraceParent, TraceState: event.TraceState, Data: data,
+		TraceID: event.TraceParent, TraceParent: event.TraceParent, TraceState: event.TraceState, Data: data,
 	}
 }
 

@@ -1,7 +1,10 @@
 package ondatest
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,7 +31,7 @@ func SQLite(file string) Backend {
 // Backend keeps state and events in the server.
 func (r *RedisServer) Backend() Backend {
 	host := map[string]string{"redisHost": r.Addr}
-	return Backend{folder: "redis", values: map[string]map[string]string{"statestore": host, "pubsub": host}}
+	return Backend{folder: "redis", values: map[string]map[string]string{"statestore": host, "pubsub": host, "deadletters": host}}
 }
 
 // Components writes the components that users run with into a folder of the test's, for the
@@ -79,10 +82,30 @@ func adapt(from, to, appID string, values map[string]map[string]string) (replace
 	if err != nil {
 		return 0, fmt.Errorf("read a component: %w", err)
 	}
-	var c map[string]any
-	if err := yaml.Unmarshal(text, &c); err != nil {
-		return 0, fmt.Errorf("read %s: %w", from, err)
+	var out bytes.Buffer
+	documents, encoder := yaml.NewDecoder(bytes.NewReader(text)), yaml.NewEncoder(&out)
+	for {
+		var c map[string]any
+		err := documents.Decode(&c)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", from, err)
+		}
+		replaced += adaptOne(c, appID, values)
+		if err := encoder.Encode(c); err != nil {
+			return 0, fmt.Errorf("write %s: %w", to, err)
+		}
 	}
+	if err := os.WriteFile(to, out.Bytes(), 0o600); err != nil {
+		return 0, fmt.Errorf("write a component: %w", err)
+	}
+	return replaced, nil
+}
+
+// adaptOne gives a component its app and its values, and counts those.
+func adaptOne(c map[string]any, appID string, values map[string]map[string]string) (replaced int) {
 	if _, scoped := c["scopes"]; scoped {
 		c["scopes"] = []string{appID}
 	}
@@ -98,11 +121,5 @@ func adapt(from, to, appID string, values map[string]map[string]string) (replace
 			replaced++
 		}
 	}
-	if text, err = yaml.Marshal(c); err != nil {
-		return 0, fmt.Errorf("write %s: %w", to, err)
-	}
-	if err := os.WriteFile(to, text, 0o600); err != nil {
-		return 0, fmt.Errorf("write a component: %w", err)
-	}
-	return replaced, nil
+	return replaced
 }

@@ -1,0 +1,508 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/onda-serving/onda/tests/internal/ondatest"
+)
+
+// The suite below says what every broker must give: it runs on the one inside the sidecar and on
+// a real Redis, event by event and in bulk.
+
+// TestBrokerInMemory runs the suite on the broker that users begin with.
+func TestBrokerInMemory(t *testing.T) {
+	group(t)
+	backend := ondatest.SQLite(filepath.Join(t.TempDir(), "state.db"))
+	startBroker(t, backend, nil).suite(t)
+}
+
+// TestBrokerRedis runs it on Redis streams.
+func TestBrokerRedis(t *testing.T) {
+	group(t)
+	startBroker(t, ondatest.Redis(t).Backend(), nil).suite(t)
+}
+
+// TestBrokerRedisInBulk runs it on Redis streams that Dapr gathers into bulk messages.
+func TestBrokerRedisInBulk(t *testing.T) {
+	group(t)
+	startBroker(t, ondatest.Redis(t).Backend(), inBulk).suite(t)
+}
+
+// inBulk turns on bulk messages in a folder of components.
+func inBulk(t *testing.T, components string) {
+	t.Helper()
+	path := filepath.Join(components, "subscription.yaml")
+	var resource map[string]any
+	if err := yaml.Unmarshal(read(t, path), &resource); err != nil {
+		t.Fatal(err)
+	}
+	spec, _ := resource["spec"].(map[string]any)
+	if spec["topic"] != requestsTopic {
+		t.Fatalf("%s begins with topic %v", path, spec["topic"])
+	}
+	spec["bulkSubscribe"] = map[string]any{"enabled": true, "maxMessagesCount": 32, "maxAwaitDurationMs": 50}
+	text, err := yaml.Marshal(resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// brittleModel fails for numbers above [limit].
+const brittleModel = "brittle"
+
+// broker is Onda behind its sidecar, and listeners to what it publishes.
+type broker struct {
+	url, publishURL  string
+	metricsPort      int
+	results, letters *listener
+}
+
+// startBroker starts Onda on a backend. change may change the components.
+func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.T, components string)) *broker {
+	t.Helper()
+	models := t.TempDir()
+	linkModel(t, models, faqModel)
+	linkModel(t, models, imageModel)
+	addFiles(t, models, brittleModel, 1, modelFiles(brittle()))
+	appID := "broker-" + unique()
+	components := ondatest.Components(t, appID, backend)
+	if change != nil {
+		change(t, components)
+	}
+	metrics := freePort(t)
+	r := ondatest.StartReplica(t, ondatest.ReplicaOptions{
+		Binary: ondaBinary, AppID: appID, Models: models, Components: components,
+		Settings: map[string]string{"ONDA_METRICS_LISTEN": local(metrics)},
+	})
+	b := &broker{
+		url: r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
+		results: listen(t, r.Sidecar.GRPCPort, resultsTopic), letters: listen(t, r.Sidecar.GRPCPort, deadLetterTopic),
+	}
+	b.flows(t)
+	return b
+}
+
+// listener collects what arrives on a topic.
+type listener struct {
+	topic string
+
+	mu     sync.Mutex
+	events []heard
+}
+
+// heard is an event with the bytes that it came in.
+type heard struct {
+	event
+
+	TraceParent string `json:"traceparent"`
+	text        []byte
+}
+
+// listen follows a topic through a sidecar. The whole event comes with a raw payload.
+func listen(t *testing.T, port int, topic string) *listener {
+	t.Helper()
+	conn, err := grpc.NewClient(local(port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := dapr.NewClientWithConnection(conn).Subscribe(t.Context(), dapr.SubscriptionOptions{
+		PubsubName: pubsub, Topic: topic, Metadata: map[string]string{"rawPayload": "true"},
+	})
+	if err != nil {
+		t.Fatalf("subscribe to %s: %s", topic, err)
+	}
+	l := &listener{topic: topic}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			message, err := stream.Receive()
+			if err != nil {
+				return
+			}
+			h := heard{text: bytes.Clone(message.RawData)}
+			if err := json.Unmarshal(h.text, &h); err != nil {
+				t.Errorf("an event on %s is not a CloudEvent: %s: %s", topic, err, h.text)
+			}
+			l.mu.Lock()
+			l.events = append(l.events, h)
+			l.mu.Unlock()
+			if message.Success() != nil {
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		_ = conn.Close()
+		done.Wait()
+	})
+	return l
+}
+
+// about gives the events that answer a request, or are it.
+func (l *listener) about(id string) (found []heard) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.events {
+		if h.RequestID == id || h.ID == id {
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// wait waits for a number of events about a request.
+func (l *listener) wait(t *testing.T, id string, count int) (found []heard) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d events about %s on %s", count, id, l.topic), func() error {
+		if found = l.about(id); len(found) < count {
+			return fmt.Errorf("%d came", len(found))
+		}
+		return nil
+	})
+	return found
+}
+
+// source of the suite's events.
+const brokerSource = "broker/suite"
+
+// cloudEvent makes a request; attributes that are not given get their usual value.
+func cloudEvent(attributes map[string]any) map[string]any {
+	e := map[string]any{
+		"specversion": "1.0", "id": "request-" + unique(), "source": brokerSource, "type": "onda.score.request.v1", "datacontenttype": "application/json",
+	}
+	maps.Copy(e, attributes)
+	return e
+}
+
+// publish sends an event and gives its id.
+func (b *broker) publish(t *testing.T, attributes map[string]any) string {
+	t.Helper()
+	e := cloudEvent(attributes)
+	got := request{contentType: "application/cloudevents+json", body: asJSON(t, e)}.to(t, way{"to the topic", b.publishURL})
+	if err := wants(http.StatusNoContent, got); err != nil {
+		t.Fatalf("publish: %s", err)
+	}
+	return e["id"].(string)
+}
+
+// flows waits until events arrive: a topic in the sidecar keeps nothing for later.
+func (b *broker) flows(t *testing.T) {
+	t.Helper()
+	var sent []string
+	var last time.Time
+	eventually(t, "the first event is answered", func() error {
+		if time.Since(last) > 300*time.Millisecond {
+			sent = append(sent, b.publish(t, number(1)))
+			last = time.Now()
+		}
+		if slices.ContainsFunc(sent, func(id string) bool { return len(b.results.about(id)) > 0 }) {
+			return nil
+		}
+		return fmt.Errorf("none of %d", len(sent))
+	})
+}
+
+// number asks the brittle model about a number.
+func number(x float64) map[string]any {
+	return map[string]any{
+		"subject": brittleModel,
+		"data":    map[string]any{"inputs": []tensor{{Name: "INPUT", Datatype: "FP32", Shape: []int64{1, 1}, Data: []float64{x}}}},
+	}
+}
+
+func (b *broker) suite(t *testing.T) {
+	t.Helper()
+	t.Run("results", b.resultsOnce)
+	t.Run("trace", b.traceGoesOn)
+	t.Run("dead letters", b.typedLetters)
+	t.Run("spent budget", b.spentBudget)
+	t.Run("poison", b.poison)
+	t.Run("the same event twice", b.twice)
+	t.Run("bulk", b.bulk)
+}
+
+// checkAnswered holds a result against its request.
+func checkAnswered(t *testing.T, got heard, id, subject string) {
+	t.Helper()
+	if got.ID != brokerSource+"#"+id+"/result" || got.Type != "onda.score.result.v1" || got.Source != "onda" || got.Subject != subject ||
+		got.RequestID != id || got.RequestSource != brokerSource {
+		t.Errorf("request %s about %s is answered by %s", id, subject, got.text)
+	}
+	if got.ModelVersion != "1" || !strings.HasPrefix(got.ModelDigest, "sha256:") {
+		t.Errorf("the result does not say which version gave it: %s", got.text)
+	}
+}
+
+// resultsOnce sends every form of data: each is answered once.
+func (b *broker) resultsOnce(t *testing.T) {
+	picture, question := golden(t, imageModel).cases[0], golden(t, faqModel).cases[0]
+	encoded := base64.StdEncoding.EncodeToString(picture.picture)
+	ids := map[string]string{}
+	for name, attributes := range map[string]map[string]any{
+		"JSON":               {"subject": faqModel, "data": map[string]any{"instances": []string{question.text}}},
+		"text":               {"subject": faqModel + "/versions/1", "datacontenttype": "text/plain", "data": question.text},
+		"a picture":          {"subject": imageModel + "/labels/live", "datacontenttype": "image/png", "data_base64": encoded},
+		"a picture in JSON":  {"subject": imageModel, "data": map[string]any{"instances": []any{map[string]string{"b64": encoded}}}},
+		"tensors":            number(3),
+		"a budget to be met": {"subject": faqModel, "expiration": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "data": map[string]any{"instances": []string{question.text}}},
+	} {
+		id := b.publish(t, attributes)
+		ids[name] = id
+		got := b.results.wait(t, id, 1)[0]
+		checkAnswered(t, got, id, attributes["subject"].(string))
+		switch {
+		case name == "tensors":
+			if s, err := readScored(got.Data); err != nil || s.y != 3 {
+				t.Errorf("%s: got %s (%v), want 3", name, got.Data, err)
+			}
+		default:
+			want := golden(t, faqModel)
+			expected := question
+			if strings.HasPrefix(name, "a picture") {
+				want, expected = golden(t, imageModel), picture
+			}
+			var a answer
+			if err := json.Unmarshal(got.Data, &a); err != nil || len(a.Predictions) != 1 {
+				t.Fatalf("%s: the result's data is %s (%v)", name, clip(string(got.Data)), err)
+			}
+			want.check(t, a.Predictions[0], expected)
+		}
+	}
+	b.answeredOnce(t, slices.Collect(maps.Values(ids)), b.results)
+}
+
+// answeredOnce looks, after an event that was sent later is answered, that none of the
+// requests has a second answer, and no dead letter.
+func (b *broker) answeredOnce(t *testing.T, ids []string, on *listener) {
+	t.Helper()
+	b.results.wait(t, b.publish(t, number(1)), 1)
+	time.Sleep(100 * time.Millisecond)
+	for _, id := range ids {
+		for _, l := range []*listener{b.results, b.letters} {
+			want := 0
+			if l == on {
+				want = 1
+			}
+			if got := l.about(id); len(got) != want {
+				t.Errorf("%s: %d events on %s, want %d", id, len(got), l.topic, want)
+			}
+		}
+	}
+}
+
+// traceGoesOn from the request to its result and to its dead letter.
+func (b *broker) traceGoesOn(t *testing.T) {
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	const parent = "00-" + trace + "-00f067aa0ba902b7-01"
+	for subject, l := range map[string]*listener{brittleModel: b.results, "none": b.letters} {
+		attributes := number(2)
+		maps.Copy(attributes, map[string]any{"subject": subject, "traceparent": parent, "traceid": parent})
+		if got := l.wait(t, b.publish(t, attributes), 1)[0]; !strings.HasPrefix(got.TraceParent, "00-"+trace+"-") {
+			t.Errorf("on %s: traceparent %q, want trace %s: %s", l.topic, got.TraceParent, trace, got.text)
+		}
+	}
+}
+
+// checkTyped holds a dead letter against the request.
+func checkTyped(t *testing.T, got heard, id, code, text string) {
+	t.Helper()
+	var data letter
+	var original event
+	if err := json.Unmarshal(got.Data, &data); err != nil {
+		t.Fatalf("the dead letter %s: %s", got.text, err)
+	}
+	if got.ID != brokerSource+"#"+id+"/error" || got.Type != "onda.score.error.v1" || got.RequestID != id || data.Code != code || !strings.Contains(data.Error, text) {
+		t.Errorf("request %s: %s\nwant code %s and %q", id, got.text, code, text)
+	}
+	if err := json.Unmarshal(data.Original, &original); err != nil || original.ID != id {
+		t.Errorf("the original is %s (%v)", clip(string(data.Original)), err)
+	}
+}
+
+// typedLetters sends what no retry can mend.
+func (b *broker) typedLetters(t *testing.T) {
+	var ids []string
+	for _, c := range []struct {
+		attributes map[string]any
+		code, text string
+	}{
+		{map[string]any{"subject": "none", "data": map[string]any{"instances": []string{"How?"}}}, "NotFound", "unknown model"},
+		{map[string]any{"subject": faqModel + "/versions/99", "data": map[string]any{"instances": []string{"How?"}}}, "NotFound", "no version 99"},
+		{map[string]any{"subject": faqModel, "data": map[string]any{"instance": "x"}}, "Invalid", "unknown key"},
+		{map[string]any{"subject": faqModel}, "Invalid", "neither data nor data_base64"},
+		{map[string]any{"subject": imageModel, "datacontenttype": "image/png", "data_base64": "bm8gcGljdHVyZQ=="}, "Invalid", "not a picture"},
+		{number(limit + 1), "Invalid", "rejects"},
+	} {
+		id := b.publish(t, c.attributes)
+		checkTyped(t, b.letters.wait(t, id, 1)[0], id, c.code, c.text)
+		ids = append(ids, id)
+	}
+	b.answeredOnce(t, ids, b.letters)
+}
+
+// spentBudget sends events whose time is over: none is scored. The sidecar puts what it sees
+// in time on the dead-letter topic as it is; what is spent on the way to Onda is counted there
+// and gets its reason.
+func (b *broker) spentBudget(t *testing.T) {
+	attributes := number(4)
+	attributes["expiration"] = "2020-01-01T00:00:00Z"
+	id := b.publish(t, attributes)
+	if got := b.letters.wait(t, id, 1)[0]; got.ID != id || got.Type != "onda.score.request.v1" {
+		t.Errorf("the sidecar passed on %s, want the event as it was", got.text)
+	}
+	before := metric(t, b.metricsPort, "onda_events_total", `outcome="dead_letter"`, `code="Expired"`)
+	late := cloudEvent(attributes)
+	got := request{path: "/events/scoring", contentType: "application/cloudevents+json", body: asJSON(t, late)}.to(t, way{"directly", b.url})
+	if got.status != http.StatusOK || got.body != `{"status":"SUCCESS"}` {
+		t.Errorf("the delivery is answered by %d %s", got.status, got.body)
+	}
+	checkTyped(t, b.letters.wait(t, late["id"].(string), 1)[0], late["id"].(string), "Expired", "time budget was spent")
+	if after := metric(t, b.metricsPort, "onda_events_total", `outcome="dead_letter"`, `code="Expired"`); after != before+1 {
+		t.Errorf("%v events of spent budgets were counted, want 1", after-before)
+	}
+	b.answeredOnce(t, []string{id, late["id"].(string)}, b.letters)
+}
+
+// poison sends 64 events of which one makes the model fail: the others do not suffer.
+func (b *broker) poison(t *testing.T) {
+	const count, bad = 64, 17
+	ids := make([]string, count)
+	var all sync.WaitGroup
+	for i := range ids {
+		attributes := number(float64(i % limit))
+		if i == bad {
+			attributes = number(limit + 5)
+		}
+		ids[i] = "poison-" + strconv.Itoa(i) + "-" + unique()
+		attributes["id"] = ids[i]
+		all.Go(func() { b.publish(t, attributes) })
+	}
+	all.Wait()
+	for i, id := range ids {
+		if i == bad {
+			checkTyped(t, b.letters.wait(t, id, 1)[0], id, "Invalid", "rejects")
+			continue
+		}
+		got := b.results.wait(t, id, 1)[0]
+		if s, err := readScored(got.Data); err != nil || s.y != float64(i%limit) {
+			t.Errorf("event %d: got %s (%v), want %d", i, got.Data, err, i%limit)
+		}
+	}
+	b.answeredOnce(t, slices.Delete(slices.Clone(ids), bad, bad+1), b.results)
+}
+
+// asPublished is an event without what the sidecar adds to it on its way.
+func asPublished(t *testing.T, h heard) string {
+	t.Helper()
+	var e map[string]json.RawMessage
+	if err := json.Unmarshal(h.text, &e); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"traceid", "traceparent", "tracestate", "topic", "pubsubname"} {
+		delete(e, name)
+	}
+	return string(asJSON(t, e))
+}
+
+// twice sends the same event twice, with time between and without: whoever hears both answers
+// hears one. Another source's event of the same id is another event.
+func (b *broker) twice(t *testing.T) {
+	for name, between := range map[string]func(id string){
+		"one after the other": func(id string) { b.results.wait(t, id, 1) },
+		"at once":             func(string) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attributes := number(5)
+			attributes["id"] = "twice-" + unique()
+			id := b.publish(t, attributes)
+			between(id)
+			b.publish(t, attributes)
+			got := b.results.wait(t, id, 2)
+			if first, second := asPublished(t, got[0]), asPublished(t, got[1]); first != second {
+				t.Errorf("the same event is answered by\n%s\nand by\n%s", first, second)
+			}
+			attributes["source"] = "another/source"
+			b.publish(t, attributes)
+			third := b.results.wait(t, id, 3)[2]
+			if third.ID == got[0].ID || third.RequestSource != "another/source" {
+				t.Errorf("another source's event is answered by %s", third.text)
+			}
+		})
+	}
+}
+
+// bulk delivers as Dapr does for a bulk subscription: each entry has a status of its own.
+func (b *broker) bulk(t *testing.T) {
+	type entry struct {
+		ID          string         `json:"entryId"`
+		Event       map[string]any `json:"event"`
+		ContentType string         `json:"contentType"`
+	}
+	const count, bad = 16, 3
+	var delivery struct {
+		ID      string  `json:"id"`
+		Entries []entry `json:"entries"`
+		PubSub  string  `json:"pubsubname"`
+		Topic   string  `json:"topic"`
+		Type    string  `json:"type"`
+	}
+	delivery.ID, delivery.PubSub, delivery.Topic, delivery.Type = unique(), pubsub, requestsTopic, "com.dapr.event.sent.bulk"
+	ids := make([]string, count)
+	for i := range count {
+		attributes := number(float64(i % limit))
+		if i == bad {
+			attributes["subject"] = "none"
+		}
+		e := cloudEvent(attributes)
+		ids[i] = e["id"].(string)
+		delivery.Entries = append(delivery.Entries, entry{strconv.Itoa(i), e, "application/cloudevents+json"})
+	}
+	got := request{path: "/events/scoring", contentType: "application/json", body: asJSON(t, delivery)}.to(t, way{"directly", b.url})
+	var statuses struct {
+		Statuses []struct {
+			ID     string `json:"entryId"`
+			Status string `json:"status"`
+		} `json:"statuses"`
+	}
+	if err := errors.Join(wants(http.StatusOK, got), json.Unmarshal([]byte(got.body), &statuses)); err != nil || len(statuses.Statuses) != count {
+		t.Fatalf("the delivery is answered by %d %s (%v)", got.status, got.body, err)
+	}
+	for i, s := range statuses.Statuses {
+		if s.ID != strconv.Itoa(i) || s.Status != "SUCCESS" {
+			t.Errorf("entry %d: %+v, want SUCCESS", i, s)
+		}
+	}
+	for i, id := range ids {
+		if i == bad {
+			checkTyped(t, b.letters.wait(t, id, 1)[0], id, "NotFound", "unknown model")
+			continue
+		}
+		answer := b.results.wait(t, id, 1)[0]
+		if s, err := readScored(answer.Data); err != nil || s.y != float64(i%limit) {
+			t.Errorf("entry %d: got %s (%v), want %d", i, answer.Data, err, i%limit)
+		}
+	}
+	b.answeredOnce(t, slices.Delete(slices.Clone(ids), bad, bad+1), b.results)
+}
