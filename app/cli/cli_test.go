@@ -23,7 +23,7 @@ Usage: onda <command>
 
 Commands:
   serve       score requests until SIGTERM or SIGINT
-  score       score a file without a server
+  score       answer the rows of a file without a server
   models      register, inspect and roll out the models of a running Onda
   events      look at the events that a running Onda could not answer
   config      print every setting with its value and meaning, and check them

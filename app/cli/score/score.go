@@ -59,7 +59,7 @@ func New(open Open) *cobra.Command {
 	var o offline.Options
 	var model string
 	cmd := &cobra.Command{
-		Use: "score --model MODEL --input PATH --output FILE", Short: "score a file without a server", Long: long,
+		Use: "score --model MODEL --input PATH --output FILE", Short: "answer the rows of a file without a server", Long: long,
 		Example: "  onda score --model faq-matching --input questions.csv --output answers.jsonl\n" +
 			"  onda score --model image-classification@1 --input photos/ --output classes.csv\n",
 		Args: command.Exactly(0),

@@ -11,7 +11,7 @@ import (
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for i := 0; i < len(pairs); i += 2 {
-		n.Content = append(n.Content, value(pairs[i]), value(pairs[i+1]))
+		n.Content = append(n.Content, value(pairs[i]), value(pairs[i+1])) //nolint:gosec // they are pairs
 	}
 	return n
 }
