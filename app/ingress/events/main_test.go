@@ -221,7 +221,7 @@ func (d *door) with(s events.Scorer) *events.Consumer { return d.made(events.Par
 
 // made makes a consumer of parts and the door's fakes.
 func (d *door) made(parts events.Parts) *events.Consumer {
-	parts.Observer, parts.Log = &d.observer, zerolog.New(&d.log)
+	parts.Observer, parts.Log = &d.observer, zerolog.New(zerolog.SyncWriter(&d.log))
 	if parts.Publisher == nil {
 		parts.Publisher = &d.publisher
 	}
