@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -364,22 +364,10 @@ func TestComponentsWithMistakes(t *testing.T) {
 	}
 }
 
-// TestSettingsAreDaprs holds the lists above against what the pinned version of Dapr publishes,
-// where its source is on this machine, as it is after a build of the sidecar.
+// TestSettingsAreDaprs holds the lists above against what the pinned version of Dapr publishes.
 func TestSettingsAreDaprs(t *testing.T) {
 	t.Parallel()
-	pin := regexp.MustCompile(`(?m)^\tgithub\.com/dapr/components-contrib (v\S+)`).FindSubmatch(read(t, filepath.Join(root, "deploy", "local", "dapr", "go.mod")))
-	if pin == nil {
-		t.Fatal("deploy/local/dapr/go.mod names no version of Dapr's components")
-	}
-	cache, err := exec.Command("go", "env", "GOMODCACHE").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := filepath.Join(strings.TrimSpace(string(cache)), "github.com", "dapr", "components-contrib@"+string(pin[1]))
-	if _, err := os.Stat(source); err != nil {
-		t.Skipf("the source of Dapr's components is not on this machine: %v", err)
-	}
+	source := daprComponents(t)
 	for kind, names := range settings {
 		published := publishedSettings(t, filepath.Join(source, filepath.FromSlash(strings.ReplaceAll(kind, ".", "/")), "metadata.yaml"))
 		for _, name := range names {
@@ -393,6 +381,20 @@ func TestSettingsAreDaprs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// daprComponents gives the source of the Dapr components that the pinned sidecar is built with.
+// It is fetched where the sidecar was not built on this machine.
+func daprComponents(t *testing.T) string {
+	t.Helper()
+	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/dapr/components-contrib")
+	download.Dir = filepath.Join(root, "deploy", "local", "dapr")
+	var found struct{ Dir, Error string }
+	out, err := download.Output()
+	if err := errors.Join(err, json.Unmarshal(out, &found)); err != nil || found.Dir == "" {
+		t.Fatalf("the source of Dapr's components: %v: %s", err, found.Error)
+	}
+	return found.Dir
 }
 
 // publishedSettings reads the settings of a type, and those of its ways to show who it is.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -17,10 +18,7 @@ import (
 	"testing"
 	"time"
 
-	dapr "github.com/dapr/go-sdk/client"
 	"go.yaml.in/yaml/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/onda-serving/onda/tests/internal/ondatest"
 )
@@ -32,41 +30,82 @@ import (
 func TestBrokerInMemory(t *testing.T) {
 	group(t)
 	backend := ondatest.SQLite(filepath.Join(t.TempDir(), "state.db"))
-	startBroker(t, backend, nil).suite(t)
+	startBroker(t, backend, nil, pubsub).suite(t)
 }
 
-// TestBrokerRedis runs it on Redis streams.
+// TestBrokerRedis runs it on Redis streams, which Dapr gathers into bulk deliveries.
 func TestBrokerRedis(t *testing.T) {
 	group(t)
-	startBroker(t, ondatest.Redis(t).Backend(), nil).suite(t)
+	startBroker(t, ondatest.Redis(t).Backend(), addListener, listenerComponent).suite(t)
 }
 
-// TestBrokerRedisInBulk runs it on Redis streams that Dapr gathers into bulk messages.
-func TestBrokerRedisInBulk(t *testing.T) {
+// TestBrokerRedisOneByOne runs it on Redis streams without bulk deliveries.
+func TestBrokerRedisOneByOne(t *testing.T) {
 	group(t)
-	startBroker(t, ondatest.Redis(t).Backend(), inBulk).suite(t)
+	startBroker(t, ondatest.Redis(t).Backend(), func(t *testing.T, components string) {
+		t.Helper()
+		addListener(t, components)
+		oneByOne(t, components)
+	}, listenerComponent).suite(t)
 }
 
-// inBulk turns on bulk messages in a folder of components.
-func inBulk(t *testing.T, components string) {
+// resources reads a file of resources, and gives them with what writes them back to a file.
+func resources(t *testing.T, path string) (all []map[string]any, write func(to string, all ...map[string]any)) {
+	t.Helper()
+	for documents := yaml.NewDecoder(bytes.NewReader(read(t, path))); ; {
+		var one map[string]any
+		if err := documents.Decode(&one); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	return all, func(to string, all ...map[string]any) {
+		var text bytes.Buffer
+		encoder := yaml.NewEncoder(&text)
+		for _, one := range all {
+			if err := encoder.Encode(one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(to, text.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// oneByOne turns the bulk deliveries of a folder of components off.
+func oneByOne(t *testing.T, components string) {
 	t.Helper()
 	path := filepath.Join(components, "subscription.yaml")
-	var resource map[string]any
-	if err := yaml.Unmarshal(read(t, path), &resource); err != nil {
-		t.Fatal(err)
+	all, write := resources(t, path)
+	spec, _ := all[0]["spec"].(map[string]any)
+	if bulk, _ := spec["bulkSubscribe"].(map[string]any); spec["topic"] != requestsTopic || bulk["enabled"] != true {
+		t.Fatalf("%s begins with topic %v, in bulk: %v", path, spec["topic"], bulk)
 	}
-	spec, _ := resource["spec"].(map[string]any)
-	if spec["topic"] != requestsTopic {
-		t.Fatalf("%s begins with topic %v", path, spec["topic"])
+	spec["bulkSubscribe"] = map[string]any{"enabled": false}
+	write(path, all...)
+}
+
+// listenerComponent is the broker as another app sees it.
+const listenerComponent = "listener"
+
+// addListener adds it to a folder of components: whoever listens under Onda's own consumer id
+// shares the dead letters with Onda, which keeps them.
+func addListener(t *testing.T, components string) {
+	t.Helper()
+	all, write := resources(t, filepath.Join(components, "pubsub.yaml"))
+	metadata, _ := all[0]["metadata"].(map[string]any)
+	spec, _ := all[0]["spec"].(map[string]any)
+	settings, _ := spec["metadata"].([]any)
+	i := slices.IndexFunc(settings, func(s any) bool { return s.(map[string]any)["name"] == "consumerID" })
+	if metadata["name"] != pubsub || i < 0 {
+		t.Fatalf("the first component of %s is %v, with settings %v", components, metadata["name"], settings)
 	}
-	spec["bulkSubscribe"] = map[string]any{"enabled": true, "maxMessagesCount": 32, "maxAwaitDurationMs": 50}
-	text, err := yaml.Marshal(resource)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	metadata["name"] = listenerComponent
+	settings[i] = map[string]any{"name": "consumerID", "value": listenerComponent}
+	write(filepath.Join(components, listenerComponent+".yaml"), all[0])
 }
 
 // brittleModel fails for numbers above [limit].
@@ -79,8 +118,9 @@ type broker struct {
 	results, letters *listener
 }
 
-// startBroker starts Onda on a backend. change may change the components.
-func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.T, components string)) *broker {
+// startBroker starts Onda on a backend, and listens to the named component. change may change
+// the components.
+func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.T, components string), heardBy string) *broker {
 	t.Helper()
 	models := t.TempDir()
 	linkModel(t, models, faqModel)
@@ -98,90 +138,10 @@ func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.
 	})
 	b := &broker{
 		url: r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
-		results: listen(t, r.Sidecar.GRPCPort, resultsTopic), letters: listen(t, r.Sidecar.GRPCPort, deadLetterTopic),
+		results: listen(t, r.Sidecar.GRPCPort, heardBy, resultsTopic), letters: listen(t, r.Sidecar.GRPCPort, heardBy, deadLetterTopic),
 	}
 	b.flows(t)
 	return b
-}
-
-// listener collects what arrives on a topic.
-type listener struct {
-	topic string
-
-	mu     sync.Mutex
-	events []heard
-}
-
-// heard is an event with the bytes that it came in.
-type heard struct {
-	event
-
-	TraceParent string `json:"traceparent"`
-	text        []byte
-}
-
-// listen follows a topic through a sidecar. The whole event comes with a raw payload.
-func listen(t *testing.T, port int, topic string) *listener {
-	t.Helper()
-	conn, err := grpc.NewClient(local(port), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := dapr.NewClientWithConnection(conn).Subscribe(t.Context(), dapr.SubscriptionOptions{
-		PubsubName: pubsub, Topic: topic, Metadata: map[string]string{"rawPayload": "true"},
-	})
-	if err != nil {
-		t.Fatalf("subscribe to %s: %s", topic, err)
-	}
-	l := &listener{topic: topic}
-	var done sync.WaitGroup
-	done.Go(func() {
-		for {
-			message, err := stream.Receive()
-			if err != nil {
-				return
-			}
-			h := heard{text: bytes.Clone(message.RawData)}
-			if err := json.Unmarshal(h.text, &h); err != nil {
-				t.Errorf("an event on %s is not a CloudEvent: %s: %s", topic, err, h.text)
-			}
-			l.mu.Lock()
-			l.events = append(l.events, h)
-			l.mu.Unlock()
-			if message.Success() != nil {
-				return
-			}
-		}
-	})
-	t.Cleanup(func() {
-		_ = conn.Close()
-		done.Wait()
-	})
-	return l
-}
-
-// about gives the events that answer a request, or are it.
-func (l *listener) about(id string) (found []heard) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, h := range l.events {
-		if h.RequestID == id || h.ID == id {
-			found = append(found, h)
-		}
-	}
-	return found
-}
-
-// wait waits for a number of events about a request.
-func (l *listener) wait(t *testing.T, id string, count int) (found []heard) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("%d events about %s on %s", count, id, l.topic), func() error {
-		if found = l.about(id); len(found) < count {
-			return fmt.Errorf("%d came", len(found))
-		}
-		return nil
-	})
-	return found
 }
 
 // source of the suite's events.
@@ -217,7 +177,7 @@ func (b *broker) flows(t *testing.T) {
 			sent = append(sent, b.publish(t, number(1)))
 			last = time.Now()
 		}
-		if slices.ContainsFunc(sent, func(id string) bool { return len(b.results.about(id)) > 0 }) {
+		if slices.ContainsFunc(sent, func(id string) bool { return len(b.results.about(t, id)) > 0 }) {
 			return nil
 		}
 		return fmt.Errorf("none of %d", len(sent))
@@ -244,7 +204,7 @@ func (b *broker) suite(t *testing.T) {
 }
 
 // checkAnswered holds a result against its request.
-func checkAnswered(t *testing.T, got heard, id, subject string) {
+func checkAnswered(t *testing.T, got event, id, subject string) {
 	t.Helper()
 	if got.ID != brokerSource+"#"+id+"/result" || got.Type != "onda.score.result.v1" || got.Source != "onda" || got.Subject != subject ||
 		got.RequestID != id || got.RequestSource != brokerSource {
@@ -270,7 +230,7 @@ func (b *broker) resultsOnce(t *testing.T) {
 	} {
 		id := b.publish(t, attributes)
 		ids[name] = id
-		got := b.results.wait(t, id, 1)[0]
+		got := b.results.wait(t, id)
 		checkAnswered(t, got, id, attributes["subject"].(string))
 		switch {
 		case name == "tensors":
@@ -297,7 +257,7 @@ func (b *broker) resultsOnce(t *testing.T) {
 // requests has a second answer, and no dead letter.
 func (b *broker) answeredOnce(t *testing.T, ids []string, on *listener) {
 	t.Helper()
-	b.results.wait(t, b.publish(t, number(1)), 1)
+	b.results.wait(t, b.publish(t, number(1)))
 	time.Sleep(100 * time.Millisecond)
 	for _, id := range ids {
 		for _, l := range []*listener{b.results, b.letters} {
@@ -305,7 +265,7 @@ func (b *broker) answeredOnce(t *testing.T, ids []string, on *listener) {
 			if l == on {
 				want = 1
 			}
-			if got := l.about(id); len(got) != want {
+			if got := l.about(t, id); len(got) != want {
 				t.Errorf("%s: %d events on %s, want %d", id, len(got), l.topic, want)
 			}
 		}
@@ -319,14 +279,14 @@ func (b *broker) traceGoesOn(t *testing.T) {
 	for subject, l := range map[string]*listener{brittleModel: b.results, "none": b.letters} {
 		attributes := number(2)
 		maps.Copy(attributes, map[string]any{"subject": subject, "traceparent": parent, "traceid": parent})
-		if got := l.wait(t, b.publish(t, attributes), 1)[0]; !strings.HasPrefix(got.TraceParent, "00-"+trace+"-") {
+		if got := l.wait(t, b.publish(t, attributes)); !strings.HasPrefix(got.TraceParent, "00-"+trace+"-") {
 			t.Errorf("on %s: traceparent %q, want trace %s: %s", l.topic, got.TraceParent, trace, got.text)
 		}
 	}
 }
 
 // checkTyped holds a dead letter against the request.
-func checkTyped(t *testing.T, got heard, id, code, text string) {
+func checkTyped(t *testing.T, got event, id, code, text string) {
 	t.Helper()
 	var data letter
 	var original event
@@ -356,7 +316,7 @@ func (b *broker) typedLetters(t *testing.T) {
 		{number(limit + 1), "Invalid", "rejects"},
 	} {
 		id := b.publish(t, c.attributes)
-		checkTyped(t, b.letters.wait(t, id, 1)[0], id, c.code, c.text)
+		checkTyped(t, b.letters.wait(t, id), id, c.code, c.text)
 		ids = append(ids, id)
 	}
 	b.answeredOnce(t, ids, b.letters)
@@ -369,7 +329,7 @@ func (b *broker) spentBudget(t *testing.T) {
 	attributes := number(4)
 	attributes["expiration"] = "2020-01-01T00:00:00Z"
 	id := b.publish(t, attributes)
-	if got := b.letters.wait(t, id, 1)[0]; got.ID != id || got.Type != "onda.score.request.v1" {
+	if got := b.letters.wait(t, id); got.ID != id || got.Type != "onda.score.request.v1" {
 		t.Errorf("the sidecar passed on %s, want the event as it was", got.text)
 	}
 	before := metric(t, b.metricsPort, "onda_events_total", `outcome="dead_letter"`, `code="Expired"`)
@@ -378,7 +338,7 @@ func (b *broker) spentBudget(t *testing.T) {
 	if got.status != http.StatusOK || got.body != `{"status":"SUCCESS"}` {
 		t.Errorf("the delivery is answered by %d %s", got.status, got.body)
 	}
-	checkTyped(t, b.letters.wait(t, late["id"].(string), 1)[0], late["id"].(string), "Expired", "time budget was spent")
+	checkTyped(t, b.letters.wait(t, late["id"].(string)), late["id"].(string), "Expired", "time budget was spent")
 	if after := metric(t, b.metricsPort, "onda_events_total", `outcome="dead_letter"`, `code="Expired"`); after != before+1 {
 		t.Errorf("%v events of spent budgets were counted, want 1", after-before)
 	}
@@ -402,10 +362,10 @@ func (b *broker) poison(t *testing.T) {
 	all.Wait()
 	for i, id := range ids {
 		if i == bad {
-			checkTyped(t, b.letters.wait(t, id, 1)[0], id, "Invalid", "rejects")
+			checkTyped(t, b.letters.wait(t, id), id, "Invalid", "rejects")
 			continue
 		}
-		got := b.results.wait(t, id, 1)[0]
+		got := b.results.wait(t, id)
 		if s, err := readScored(got.Data); err != nil || s.y != float64(i%limit) {
 			t.Errorf("event %d: got %s (%v), want %d", i, got.Data, err, i%limit)
 		}
@@ -414,7 +374,7 @@ func (b *broker) poison(t *testing.T) {
 }
 
 // asPublished is an event without what the sidecar adds to it on its way.
-func asPublished(t *testing.T, h heard) string {
+func asPublished(t *testing.T, h event) string {
 	t.Helper()
 	var e map[string]json.RawMessage
 	if err := json.Unmarshal(h.text, &e); err != nil {
@@ -430,7 +390,7 @@ func asPublished(t *testing.T, h heard) string {
 // hears one. Another source's event of the same id is another event.
 func (b *broker) twice(t *testing.T) {
 	for name, between := range map[string]func(id string){
-		"one after the other": func(id string) { b.results.wait(t, id, 1) },
+		"one after the other": func(id string) { b.results.wait(t, id) },
 		"at once":             func(string) {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -439,13 +399,13 @@ func (b *broker) twice(t *testing.T) {
 			id := b.publish(t, attributes)
 			between(id)
 			b.publish(t, attributes)
-			got := b.results.wait(t, id, 2)
+			got := b.results.waitFor(t, id, 2)
 			if first, second := asPublished(t, got[0]), asPublished(t, got[1]); first != second {
 				t.Errorf("the same event is answered by\n%s\nand by\n%s", first, second)
 			}
 			attributes["source"] = "another/source"
 			b.publish(t, attributes)
-			third := b.results.wait(t, id, 3)[2]
+			third := b.results.waitFor(t, id, 3)[2]
 			if third.ID == got[0].ID || third.RequestSource != "another/source" {
 				t.Errorf("another source's event is answered by %s", third.text)
 			}
@@ -496,10 +456,10 @@ func (b *broker) bulk(t *testing.T) {
 	}
 	for i, id := range ids {
 		if i == bad {
-			checkTyped(t, b.letters.wait(t, id, 1)[0], id, "NotFound", "unknown model")
+			checkTyped(t, b.letters.wait(t, id), id, "NotFound", "unknown model")
 			continue
 		}
-		answer := b.results.wait(t, id, 1)[0]
+		answer := b.results.wait(t, id)
 		if s, err := readScored(answer.Data); err != nil || s.y != float64(i%limit) {
 			t.Errorf("entry %d: got %s (%v), want %d", i, answer.Data, err, i%limit)
 		}

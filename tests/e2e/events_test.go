@@ -16,7 +16,7 @@ import (
 func TestEvents(t *testing.T) {
 	group(t)
 	s := startStack(t, nil)
-	e := &exchange{s, subscribe(t, s.own, resultsTopic), subscribe(t, s.own, deadLetterTopic)}
+	e := &exchange{s, listen(t, s.own.grpcPort, pubsub, resultsTopic), listen(t, s.own.grpcPort, pubsub, deadLetterTopic)}
 	s.eventsFlow(t, e.letters)
 	t.Run("results", e.resultsArrive)
 	t.Run("plain JSON", e.plainJSON)
@@ -30,7 +30,7 @@ func TestEvents(t *testing.T) {
 type exchange struct {
 	*stack
 
-	results, letters *subscriber
+	results, letters *listener
 }
 
 // checkResult holds a result event against the request's id and subject.
@@ -203,7 +203,7 @@ func (e *exchange) eachOnce(t *testing.T) {
 	last := e.publishEvent(t, map[string]any{"subject": "none", "data": map[string]any{"instances": []string{"x"}}})
 	e.letters.wait(t, last)
 	seen := map[string]string{}
-	for _, s := range []*subscriber{e.results, e.letters} {
+	for _, s := range []*listener{e.results, e.letters} {
 		s.mu.Lock()
 		for _, got := range s.events {
 			id := got.RequestID

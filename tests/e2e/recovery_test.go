@@ -13,7 +13,7 @@ import (
 func TestRecovery(t *testing.T) {
 	group(t)
 	s := startStack(t, nil)
-	letters := subscribe(t, s.own, deadLetterTopic)
+	letters := listen(t, s.own.grpcPort, pubsub, deadLetterTopic)
 	s.eventsFlow(t, letters)
 	t.Run("onda is killed", func(t *testing.T) {
 		s.onda.kill(t)
@@ -44,7 +44,7 @@ func (s *stack) together(t *testing.T) {
 	s.predict(t, imageModel+":predict", "image/png", picture)
 
 	// New subscriptions: those to a sidecar that was stopped went with it.
-	results, letters := subscribe(t, s.own, resultsTopic), subscribe(t, s.own, deadLetterTopic)
+	results, letters := listen(t, s.own.grpcPort, pubsub, resultsTopic), listen(t, s.own.grpcPort, pubsub, deadLetterTopic)
 	s.eventsFlow(t, letters)
 	results.wait(t, s.publishEvent(t, map[string]any{
 		"subject": imageModel, "datacontenttype": "image/png", "data_base64": base64.StdEncoding.EncodeToString(picture),

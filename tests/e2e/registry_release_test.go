@@ -176,7 +176,7 @@ func sticky(t *testing.T, s *stack) {
 	o := s.operators()[2]
 	o.says(t, `times: traffic none -> 1:50 2:50 \(revision \d+\)
 .*`, "traffic", "times", "1=50", "2=50", "--accept", "divergence,slower")
-	letters, results := subscribe(t, s.own, deadLetterTopic), subscribe(t, s.own, resultsTopic)
+	letters, results := listen(t, s.own.grpcPort, pubsub, deadLetterTopic), listen(t, s.own.grpcPort, pubsub, resultsTopic)
 	s.eventsFlow(t, letters)
 	rpc := s.rpcWays(t)[2]
 	seen := map[int64]int{}

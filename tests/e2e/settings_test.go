@@ -125,7 +125,7 @@ func TestTokens(t *testing.T) {
 	for _, w := range s.ways()[1:] {
 		eventually(t, "Onda answers "+w.name, func() error { return wants(http.StatusOK, r.send(w)) })
 	}
-	letters := subscribe(t, s.own, deadLetterTopic)
+	letters := listen(t, s.own.grpcPort, pubsub, deadLetterTopic)
 	s.eventsFlow(t, letters)
 
 	const want = `{"error":"the header dapr-api-token is missing or wrong: call Onda through its sidecar, or send the token of APP_API_TOKEN"}`
