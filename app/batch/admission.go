@@ -80,7 +80,7 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 	if !bounded || !b.pace.known() {
 		return nil
 	}
-	wait, run := b.aheadLocked(lane), b.latency.least(rows)
+	wait, run := b.aheadLocked(lane), b.latencyOf(lane == scoring.Bulk).least(rows)
 	if (wait+run)*5/4 <= left {
 		return nil // with a margin: an answer a moment after the budget is worth nothing
 	}

@@ -32,6 +32,15 @@ type Model interface {
 	Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
 }
 
+// Yielder is a [Model] that can make way for others. Bulk runs of such a model need no slot of
+// those that interactive requests wait for: see [Scheduler].
+type Yielder interface {
+	// Yields says whether RunYielding does so.
+	Yields() bool
+	// RunYielding is Run that gets only what others leave of the processor.
+	RunYielding(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
+}
+
 // Checker is a [Model] that knows what it takes. A request that it refuses never shares a
 // run with others.
 type Checker interface {
@@ -194,6 +203,9 @@ type Batcher struct {
 	parts  Parts
 	inputs map[string]int
 
+	// yielding runs the model for bulk alone; nil where lanes share runs and slots.
+	yielding func(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
+
 	// alone is set when the model turned out not to be what Config said.
 	alone atomic.Bool
 
@@ -206,6 +218,8 @@ type Batcher struct {
 	running int // runs under way
 	bulk    int // those among them without an interactive request
 	latency latency
+	// yielded predicts the runs that make way for others, which take as long as those leave.
+	yielded latency
 	// tries counts runs, to try larger ones now and then.
 	tries uint
 	// crowd is the moving average of requests in a run: above 1 under load.
@@ -223,7 +237,7 @@ func New(model Model, config Config, parts Parts) *Batcher {
 		config.Priority = 1
 	}
 	if parts.Scheduler == nil {
-		parts.Scheduler = NewScheduler(1)
+		parts.Scheduler = NewScheduler(1, 0)
 	}
 	sig := model.Signature()
 	b := &Batcher{model: model, config: config, parts: parts, inputs: index(sig.Inputs)}
@@ -233,7 +247,10 @@ func New(model Model, config Config, parts Parts) *Batcher {
 	if r, ok := model.(Releaser); ok {
 		b.release = r.Release
 	}
-	b.queue.groups = map[string]*group{}
+	if y, ok := model.(Yielder); ok && parts.Scheduler.yielding > 0 && y.Yields() {
+		b.yielding = y.RunYielding
+	}
+	b.queue.groups = map[groupKey]*group{}
 	limit := config.MaxQueue + parts.Scheduler.slots*max(config.MaxRows, 1)
 	b.rooms[scoring.Interactive].limit, b.rooms[scoring.Bulk].limit = limit, limit
 	return b

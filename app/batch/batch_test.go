@@ -22,7 +22,7 @@ func rig(m *model, slots int, config batch.Config) *batch.Batcher {
 	if config.MaxQueue == 0 {
 		config.MaxQueue = 1000
 	}
-	return batch.New(m, config, batch.Parts{Scheduler: batch.NewScheduler(slots)})
+	return batch.New(m, config, batch.Parts{Scheduler: batch.NewScheduler(slots, 0)})
 }
 
 func TestIdleServerAddsNoDelay(t *testing.T) {
@@ -238,7 +238,7 @@ func TestMixedLengthsArePaddedAndCutBack(t *testing.T) {
 		seen := &observer{}
 		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100, Pad: []batch.Pad{{
 			Input: "x", Axis: 1, Value: -7, Buckets: []int{4, 16}, Outputs: []batch.PadOutput{{Output: "y", Axis: 1}},
-		}}}, batch.Parts{Scheduler: batch.NewScheduler(1), Observer: seen})
+		}}}, batch.Parts{Scheduler: batch.NewScheduler(1, 0), Observer: seen})
 		c := call(t, b)
 		c.send(t.Context(), one(1))
 		synctest.Wait()
@@ -347,7 +347,7 @@ func TestPriorities(t *testing.T) {
 func TestVersionsTakeTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := batch.NewScheduler(1)
+		s := batch.NewScheduler(1, 0)
 		busy, quiet := &model{fixed: 10 * ms}, &model{fixed: 10 * ms}
 		config := batch.Config{MaxRows: 1, MaxQueue: 1000}
 		flood, drop := call(t, batch.New(busy, config, batch.Parts{Scheduler: s})), call(t, batch.New(quiet, config, batch.Parts{Scheduler: s}))
@@ -476,7 +476,7 @@ func TestQueueIsBoundedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &model{fixed: 100 * ms}
 		bytes := admit.NewBytes(40)
-		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1), Bytes: bytes})
+		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1, 0), Bytes: bytes})
 		c := call(t, b)
 		for v := range int32(12) { // one runs, ten wait with 4 bytes each, one is too many
 			c.send(t.Context(), one(v))
@@ -563,7 +563,7 @@ func TestCallerThatLeavesFreesItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &model{fixed: 100 * ms}
 		bytes := admit.NewBytes(1000)
-		b := batch.New(m, batch.Config{MaxRows: 4, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1), Bytes: bytes})
+		b := batch.New(m, batch.Config{MaxRows: 4, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1, 0), Bytes: bytes})
 		c := call(t, b)
 		c.send(t.Context(), one(1))
 		synctest.Wait()
@@ -717,7 +717,7 @@ func TestModelThatDoesNotKeepRowsIsNotBatchedAgain(t *testing.T) {
 			return outputs
 		}}
 		seen := &observer{}
-		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1), Observer: seen})
+		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1, 0), Observer: seen})
 		for range 2 {
 			c := call(t, b)
 			for v := range int32(4) {

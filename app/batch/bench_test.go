@@ -41,7 +41,7 @@ func BenchmarkIdle(b *testing.B) {
 
 // BenchmarkCrowd is what it adds to each of many requests at once.
 func BenchmarkCrowd(b *testing.B) {
-	batcher := batch.New(instant{}, batch.Config{MaxRows: 32, MaxQueue: 1000}, batch.Parts{Scheduler: batch.NewScheduler(2)})
+	batcher := batch.New(instant{}, batch.Config{MaxRows: 32, MaxQueue: 1000}, batch.Parts{Scheduler: batch.NewScheduler(2, 0)})
 	b.SetParallelism(32)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

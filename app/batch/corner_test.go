@@ -133,7 +133,7 @@ func TestInteractiveDoesNotWaitForBulkBesideAFreeSlot(t *testing.T) {
 func TestBulkOfOneVersionLeavesRoomForAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		parts := batch.Parts{Scheduler: batch.NewScheduler(1)}
+		parts := batch.Parts{Scheduler: batch.NewScheduler(1, 0)}
 		config := batch.Config{MaxRows: 64, MaxQueue: 10_000}
 		slow := call(t, batch.New(&model{perRow: 20 * ms}, config, parts))
 		fast := call(t, batch.New(&model{fixed: 5 * ms}, config, parts))

@@ -19,7 +19,7 @@ func (b *Batcher) run(ctx context.Context, req Request, rows int64, independent 
 	if !bulk {
 		s.interactive = arrived
 	}
-	if b.idleLocked(rows, independent, bulk) {
+	if b.idleLocked(rows, independent, req.Schedule.Lane) {
 		s.startLocked(b, 1, bulk)
 		s.mu.Unlock()
 		return b.runAtOnce(ctx, req, rows, arrived)
@@ -76,14 +76,15 @@ func (b *Batcher) withdraw(j *job) bool {
 // nearly all requests to a server without load come through, so it makes nothing that it
 // can do without.
 func (b *Batcher) runAtOnce(ctx context.Context, req Request, rows int64, started time.Time) (Result, error) {
-	outputs, err := b.call(ctx, req.Inputs, req.Outputs)
+	bulk := req.Schedule.Lane == scoring.Bulk
+	outputs, err := b.call(ctx, req.Inputs, req.Outputs, bulk)
 	took := time.Since(started)
 	s := b.parts.Scheduler
 	s.mu.Lock()
 	if err == nil {
-		b.learnLocked(rows, took, started.Add(took))
+		b.learnLocked(rows, took, started.Add(took), bulk)
 	}
-	s.endLocked(b, req.Schedule.Lane == scoring.Bulk)
+	s.endLocked(b, bulk)
 	s.mu.Unlock()
 	if b.parts.Observer != nil {
 		b.parts.Observer.Ran(Run{Rows: int(rows), Requests: 1, Infer: took, Failed: err != nil})
@@ -202,7 +203,7 @@ func (b *Batcher) compute(r *run) (c computed) {
 	}
 	ready := time.Now()
 	c.stats.Join = ready.Sub(begin)
-	c.outputs, c.err = b.call(r.ctx, inputs, names)
+	c.outputs, c.err = b.call(r.ctx, inputs, names, r.bulk)
 	c.stats.Infer = time.Since(ready)
 	c.stats.Failed = c.err != nil
 	if c.err == nil {
@@ -214,13 +215,17 @@ func (b *Batcher) compute(r *run) (c computed) {
 	return c
 }
 
-// call runs the model. A panic in it is about this run, which may be tried again in parts.
-func (b *Batcher) call(ctx context.Context, inputs []scoring.Tensor, outputs []string) (_ []scoring.Tensor, err error) {
+// call runs the model; bulk makes way for others, if it can. A panic in it is about this run,
+// which may be tried again in parts.
+func (b *Batcher) call(ctx context.Context, inputs []scoring.Tensor, outputs []string, bulk bool) (_ []scoring.Tensor, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
+	if bulk && b.yielding != nil {
+		return b.yielding(ctx, inputs, outputs)
+	}
 	return b.model.Run(ctx, inputs, outputs)
 }
 
@@ -229,13 +234,21 @@ func (b *Batcher) learn(r *run, took time.Duration, now time.Time) {
 	s := b.parts.Scheduler
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.learnLocked(r.rows, took, now)
+	b.learnLocked(r.rows, took, now, r.bulk)
 }
 
 // learnLocked notes a run of so many rows that ended now.
-func (b *Batcher) learnLocked(rows int64, took time.Duration, now time.Time) {
-	b.latency.learn(int(rows), took)
+func (b *Batcher) learnLocked(rows int64, took time.Duration, now time.Time, bulk bool) {
+	b.latencyOf(bulk).learn(int(rows), took)
 	b.pace.done(int(rows), now)
+}
+
+// latencyOf predicts the runs with interactive requests, or those of bulk alone.
+func (b *Batcher) latencyOf(bulk bool) *latency {
+	if bulk && b.yielding != nil {
+		return &b.yielded
+	}
+	return &b.latency
 }
 
 // deliver answers the jobs of a run. It tells of the run first: who has an answer may ask

@@ -64,8 +64,9 @@ func (r *run) wanted() []string {
 }
 
 // idleLocked says whether a request can run at once, without a look at the queue.
-func (b *Batcher) idleLocked(rows int64, independent, bulk bool) bool {
-	if b.parts.Scheduler.free == 0 || !b.queue.empty() || b.config.Delay > 0 {
+func (b *Batcher) idleLocked(rows int64, independent bool, lane scoring.Lane) bool {
+	bulk := lane == scoring.Bulk
+	if !b.parts.Scheduler.roomLocked(b, bulk) || !b.queue.clear(lane, b.yielding != nil) || b.config.Delay > 0 {
 		return false
 	}
 	return !independent || b.config.MaxRows < 2 || !b.crowdedLocked(rows, bulk)
@@ -80,10 +81,13 @@ func (b *Batcher) idleLocked(rows int64, independent, bulk bool) bool {
 func (b *Batcher) crowdedLocked(rows int64, bulk bool) bool {
 	const load = 2 // requests in a run, on average
 	running := b.running
-	if !bulk {
+	switch {
+	case !bulk:
 		running -= b.bulk
+	case b.yielding != nil:
+		running = b.bulk
 	}
-	return running > 0 && b.crowd >= load && rows < int64(min(b.config.MaxRows, b.latency.worthwhile()))
+	return running > 0 && b.crowd >= load && rows < int64(min(b.config.MaxRows, b.latencyOf(bulk).worthwhile()))
 }
 
 // dueLocked gives the most urgent group whose batch closes now. Where there is none, at is
@@ -91,6 +95,9 @@ func (b *Batcher) crowdedLocked(rows int64, bulk bool) bool {
 func (b *Batcher) dueLocked(now time.Time) (due *group, at time.Time) {
 	var urgent *job
 	for _, g := range b.queue.groups {
+		if !b.parts.Scheduler.roomLocked(b, g.bulk()) {
+			continue
+		}
 		closes, ready := b.readyLocked(g, now)
 		if !ready {
 			at = earliest(at, closes)
@@ -109,10 +116,10 @@ func (b *Batcher) dueLocked(now time.Time) (due *group, at time.Time) {
 // A batch closes when it is full, when the tightest budget leaves just the time to run it,
 // when its delay is over, and, without a delay, as soon as there is a slot for it.
 func (b *Batcher) readyLocked(g *group, now time.Time) (closes time.Time, ready bool) {
-	if g.key == "" || g.rows >= int64(b.config.MaxRows) || b.alone.Load() {
+	if g.key.inputs == "" || g.rows >= int64(b.config.MaxRows) || b.alone.Load() {
 		return closes, true
 	}
-	if b.config.Delay == 0 && !b.crowdedLocked(g.rows, len(g.lanes[scoring.Interactive]) == 0) {
+	if b.config.Delay == 0 && !b.crowdedLocked(g.rows, g.bulk()) {
 		return closes, true
 	}
 	closes = b.closesLocked(g)
@@ -123,7 +130,7 @@ func (b *Batcher) readyLocked(g *group, now time.Time) (closes time.Time, ready 
 func (b *Batcher) closesLocked(g *group) time.Time {
 	var closes time.Time
 	// Twice the prediction: a batch that closes in the last moment is late half the time.
-	need := 2 * b.latency.predict(int(min(g.rows, int64(b.config.MaxRows))))
+	need := 2 * b.latencyOf(g.bulk()).predict(int(min(g.rows, int64(b.config.MaxRows))))
 	for _, l := range g.lanes {
 		for _, j := range l {
 			if b.config.Delay > 0 {
@@ -145,7 +152,8 @@ func (b *Batcher) closesLocked(g *group) time.Time {
 // takeLocked closes a batch of g's jobs; nil if none of them is waited for any more.
 // Interactive jobs come first, and bulk jobs take the room that they leave.
 func (b *Batcher) takeLocked(g *group, now time.Time) *run {
-	t := taking{batcher: b, group: g, now: now, limit: b.limitLocked()}
+	t := taking{batcher: b, group: g, latency: b.latencyOf(g.bulk()), now: now}
+	t.limit = b.limitLocked(t.latency)
 	t.fill(scoring.Interactive, 0)
 	if t.more() {
 		t.fill(scoring.Bulk, b.bulkBudgetLocked(t.rows, now))
@@ -166,12 +174,12 @@ const (
 )
 
 // limitLocked is the most rows of the next run: as many as are allowed and pay.
-func (b *Batcher) limitLocked() int64 {
+func (b *Batcher) limitLocked(l *latency) int64 {
 	allowed := int64(max(b.config.MaxRows, 1))
 	if b.config.Delay > 0 {
 		return allowed // who sets a delay wants full batches
 	}
-	pays := max(int64(b.latency.pays()), least)
+	pays := max(int64(l.pays()), least)
 	if b.tries++; b.tries%try == 0 {
 		pays *= larger
 	}
@@ -188,12 +196,12 @@ const (
 
 // bulkBudgetLocked is how long a run with bulk rows may take; 0 sets no bound. A run that
 // has begun cannot be interrupted, so while interactive requests come, bulk rows must not
-// make runs that those would have to wait for.
+// make runs that those would have to wait for. They wait for none that makes way.
 func (b *Batcher) bulkBudgetLocked(interactive int64, now time.Time) time.Duration {
 	if interactive > 0 {
 		return time.Duration(share * float64(b.latency.predict(int(interactive))))
 	}
-	if now.Sub(b.parts.Scheduler.interactive) < recent {
+	if b.yielding == nil && now.Sub(b.parts.Scheduler.interactive) < recent {
 		return 2 * b.latency.predict(1)
 	}
 	return 0
@@ -203,6 +211,7 @@ func (b *Batcher) bulkBudgetLocked(interactive int64, now time.Time) time.Durati
 type taking struct {
 	batcher  *Batcher
 	group    *group
+	latency  *latency
 	now      time.Time
 	limit    int64
 	jobs     []*job
@@ -212,7 +221,7 @@ type taking struct {
 
 // more says whether the batch takes another job.
 func (t *taking) more() bool {
-	return len(t.jobs) == 0 || t.group.key != "" && t.rows < t.limit && !t.batcher.alone.Load()
+	return len(t.jobs) == 0 || t.group.key.inputs != "" && t.rows < t.limit && !t.batcher.alone.Load()
 }
 
 // fill takes jobs of a lane in their order, until one does not fit. budget bounds the
@@ -243,7 +252,7 @@ func (t *taking) refusal(j *job) error {
 	if err := j.late(t.now); err != nil {
 		return err
 	}
-	need := t.batcher.latency.least(int(j.rows))
+	need := t.latency.least(int(j.rows))
 	if left := j.deadline.Sub(t.now); !j.deadline.IsZero() && left < need {
 		return scoring.Errorf(scoring.Expired, "the request's time budget was spent before its turn came: %s are left, and a run takes at least %s", left, need)
 	}
@@ -256,7 +265,7 @@ func (t *taking) fits(j *job, budget time.Duration) bool {
 	if rows > t.limit {
 		return false
 	}
-	need := t.batcher.latency.predict(int(rows))
+	need := t.latency.predict(int(rows))
 	if budget > 0 && need > budget {
 		return false
 	}

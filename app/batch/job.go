@@ -20,8 +20,8 @@ type job struct {
 	bytes    int64
 	lane     scoring.Lane
 	priority uint64
-	// key is equal for jobs that can run together; "" means alone.
-	key string
+	// key is equal for jobs that can run together.
+	key groupKey
 	// done gets the one answer. It has room for it, so that who answers never waits.
 	done chan outcome
 
@@ -47,6 +47,7 @@ func newJob(ctx context.Context, b *Batcher, req Request, rows int64, independen
 		ctx: ctx, arrived: arrived, inputs: req.Inputs, wanted: req.Outputs, rows: rows,
 		lane: min(req.Schedule.Lane, scoring.Bulk), priority: req.Schedule.Priority, index: -1, done: make(chan outcome, 1),
 	}
+	j.key.yielding = b.yielding != nil && j.lane == scoring.Bulk
 	if j.priority == 0 {
 		j.priority = b.config.Priority
 	}
@@ -59,7 +60,7 @@ func newJob(ctx context.Context, b *Batcher, req Request, rows int64, independen
 	if independent && b.config.MaxRows > 1 {
 		if ordered, ok := b.inOrder(req.Inputs); ok {
 			j.inputs = ordered
-			j.key = b.keyOf(ordered)
+			j.key.inputs = b.keyOf(ordered)
 		}
 	}
 	return j

@@ -47,9 +47,9 @@ func TestEveryRequestGetsItsOwnAnswer(t *testing.T) {
 func randomLoad(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	const poison = -666
-	m := &model{
+	m := &yielder{model: model{
 		fixed: time.Duration(random.IntN(20)) * ms, perRow: time.Duration(random.IntN(3000)) * time.Microsecond, poison: poison,
-	}
+	}}
 	config := batch.Config{MaxRows: 1 + random.IntN(16), MaxQueue: 10_000}
 	if random.IntN(3) == 0 {
 		config.Delay = time.Duration(random.IntN(10)) * ms
@@ -59,7 +59,7 @@ func randomLoad(t *testing.T, seed uint64) {
 		config.Pad = []batch.Pad{{Input: "x", Axis: 1, Outputs: []batch.PadOutput{{Output: "y", Axis: 1}}}}
 	}
 	bytes := admit.NewBytes(1 << 20)
-	b := batch.New(m, config, batch.Parts{Scheduler: batch.NewScheduler(1 + random.IntN(3)), Bytes: bytes})
+	b := batch.New(m, config, batch.Parts{Scheduler: batch.NewScheduler(1+random.IntN(3), random.IntN(3)), Bytes: bytes})
 	requests := make([]*drawn, 60)
 	var wait sync.WaitGroup
 	for i := range requests {

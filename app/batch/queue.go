@@ -8,13 +8,21 @@ import (
 
 // queue holds the waiting jobs of a version. Jobs that can run together form a group.
 type queue struct {
-	groups map[string]*group
+	groups map[groupKey]*group
 	jobs   [2]int // by lane
+}
+
+// groupKey is equal for jobs that can run together.
+type groupKey struct {
+	// inputs describes what the model takes; "" means that a job runs alone.
+	inputs string
+	// yielding jobs have runs of their own, which make way for others.
+	yielding bool
 }
 
 // group holds waiting jobs with one key, by lane.
 type group struct {
-	key   string
+	key   groupKey
 	lanes [2]lane
 	rows  int64
 }
@@ -44,6 +52,18 @@ func (q *queue) remove(j *job) {
 
 // empty says whether nothing waits.
 func (q *queue) empty() bool { return q.jobs[0]+q.jobs[1] == 0 }
+
+// clear says whether nothing waits that a request of a lane would overtake. Where bulk has runs
+// of its own, the lanes do not meet.
+func (q *queue) clear(lane scoring.Lane, apart bool) bool {
+	if apart {
+		return q.jobs[lane] == 0
+	}
+	return q.empty()
+}
+
+// bulk says whether no interactive job is in the group.
+func (g *group) bulk() bool { return len(g.lanes[scoring.Interactive]) == 0 }
 
 // head is the most urgent job of a group.
 func (g *group) head() *job {

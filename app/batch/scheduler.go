@@ -12,43 +12,61 @@ import (
 // the right to run one model at a time; the number of slots times the threads of a run is
 // the number of cores. It is safe for concurrent use.
 //
+// Bulk runs that can make way for others have yielding slots of their own: the system takes the
+// processor from them in the moment that an interactive run wants it, which the scheduler could
+// not, as a run that has begun cannot be interrupted. All other bulk runs share slots, and
+// batches, with interactive ones.
+//
 // There is no goroutine of its own: decisions are taken by whoever brings a request or
 // ends a run.
 type Scheduler struct {
-	slots int
+	slots, yielding int
 
 	// mu guards the scheduler and the queues of all its batchers. Decisions are short, and
 	// one lock means that none of them can cross another.
-	mu   sync.Mutex
-	free int
+	mu sync.Mutex
+	// free are the slots that are, freeYielding those of them that make way for others.
+	free, freeYielding int
 	// interactive is when the latest request of that lane came, to any version.
 	interactive time.Time
 	// listed are the batchers with waiting jobs; whose turn it is stands first.
 	listed []*Batcher
 }
 
-// NewScheduler makes a scheduler of slots slots. It panics when nothing could ever run,
-// which is a mistake in wiring: settings are checked before.
-func NewScheduler(slots int) *Scheduler {
-	if slots < 1 {
-		panic("batch: a scheduler needs at least 1 slot") //nolint:forbidigo // a mistake in wiring
+// NewScheduler makes a scheduler of slots slots, and of yielding ones, of which there may be
+// none. It panics when nothing could ever run, which is a mistake in wiring: settings are
+// checked before.
+func NewScheduler(slots, yielding int) *Scheduler {
+	if slots < 1 || yielding < 0 {
+		panic("batch: a scheduler needs at least 1 slot, and 0 or more that yield") //nolint:forbidigo // a mistake in wiring
 	}
-	return &Scheduler{slots: slots, free: slots}
+	return &Scheduler{slots: slots, yielding: yielding, free: slots, freeYielding: yielding}
 }
 
-// Slots is the number of runs that can go on at once.
+// Slots is the number of runs that can go on at once, without those that make way for others.
 func (s *Scheduler) Slots() int { return s.slots }
 
-// Busy is the number of runs under way.
+// Busy is the number of those runs under way.
 func (s *Scheduler) Busy() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.slots - s.free
 }
 
+// roomLocked says whether a run of b's has a slot.
+func (s *Scheduler) roomLocked(b *Batcher, bulk bool) bool { return *s.slotsLocked(b, bulk) > 0 }
+
+// slotsLocked are the free slots that a run of b's may have.
+func (s *Scheduler) slotsLocked(b *Batcher, bulk bool) *int {
+	if bulk && b.yielding != nil {
+		return &s.freeYielding
+	}
+	return &s.free
+}
+
 // dispatchLocked starts runs while there are free slots and batches that may close.
 func (s *Scheduler) dispatchLocked() {
-	for s.free > 0 {
+	for s.free > 0 || s.freeYielding > 0 {
 		b, g := s.nextLocked()
 		if b == nil {
 			return
@@ -87,10 +105,13 @@ func (s *Scheduler) nextLocked() (*Batcher, *group) {
 
 // startLocked books a slot for a run.
 func (s *Scheduler) startLocked(b *Batcher, requests int, bulk bool) {
-	s.free--
+	*s.slotsLocked(b, bulk)--
 	b.running++
 	if bulk {
 		b.bulk++
+		if b.yielding != nil {
+			return // how full those runs are says nothing about the interactive ones
+		}
 	}
 	const keep = 0.8
 	b.crowd = keep*b.crowd + (1-keep)*float64(requests)
@@ -105,7 +126,7 @@ func (s *Scheduler) end(b *Batcher, bulk bool) {
 
 // endLocked is end.
 func (s *Scheduler) endLocked(b *Batcher, bulk bool) {
-	s.free++
+	*s.slotsLocked(b, bulk)++
 	b.running--
 	if bulk {
 		b.bulk--

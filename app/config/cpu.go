@@ -37,6 +37,21 @@ func (c Config) Concurrency() int { return c.concurrency(c.Cores()) }
 
 func (c Config) concurrency(cores float64) int { return orDefault(c.MaxConcurrency, atLeastOne(cores)) }
 
+// Yielding is the number of bulk runs at once that make way for all other work, beside those
+// of [Config.Concurrency]. There are none where the processor is bounded otherwise than by the
+// machine's end, by a quota or by settings: nothing would take it from them then when an
+// interactive run comes, and they would spend what belongs to that.
+func (c Config) Yielding() int { return c.yielding(cpuQuota(), Processors(), runtime.NumCPU()) }
+
+func (c Config) yielding(quota float64, processors, machine int) int {
+	limit := min(quota, float64(processors))
+	bounded := limit < float64(machine) || c.MaxConcurrency > 0 && c.MaxConcurrency < machine
+	if bounded || c.Device != "cpu" || c.threads(c.cores(limit)) > 1 {
+		return 0
+	}
+	return c.concurrency(c.cores(limit))
+}
+
 // Threads is the number of threads inside one run. The runs at once share the cores: more
 // threads than cores make every run slower.
 func (c Config) Threads() int { return c.threads(c.Cores()) }

@@ -109,3 +109,34 @@ func TestCores(t *testing.T) {
 		t.Errorf("got %d threads on %v cores", got, c.Cores())
 	}
 }
+
+// TestYielding: bulk may make way only where the system takes the processor from it in time.
+func TestYielding(t *testing.T) {
+	t.Parallel()
+	none := math.Inf(1)
+	tests := []struct {
+		name                string
+		quota               float64
+		processors, machine int
+		cfg                 Config
+		want                int
+	}{
+		{"a machine of our own", none, 4, 4, Config{Device: "cpu"}, 4},
+		{"a quota that is no bound", 4, 4, 4, Config{Device: "cpu"}, 4},
+		{"a sidecar with a share", none, 4, 4, Config{Device: "cpu", SidecarCPU: 1}, 3},
+		{"a quota", 2, 4, 4, Config{Device: "cpu"}, 0},
+		{"GOMAXPROCS", none, 2, 4, Config{Device: "cpu"}, 0},
+		{"fewer runs at once", none, 4, 4, Config{Device: "cpu", MaxConcurrency: 2}, 0},
+		{"more runs at once", none, 4, 4, Config{Device: "cpu", MaxConcurrency: 8}, 8},
+		{"several threads in a run", none, 4, 4, Config{Device: "cpu", IntraOpThreads: 2}, 0},
+		{"a GPU", none, 4, 4, Config{Device: "cuda"}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.cfg.yielding(tt.quota, tt.processors, tt.machine); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}

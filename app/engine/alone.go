@@ -57,7 +57,7 @@ func (e *Engine) predictAlone(ctx context.Context, v *registry.Version, req *sco
 		return nil, err
 	}
 	defer leave()
-	inputs, err := e.preprocessAlone(ctx, v, req.Instances, timing)
+	inputs, err := e.preprocessAlone(ctx, v, req, timing)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (e *Engine) predictAlone(ctx context.Context, v *registry.Version, req *sco
 }
 
 // preprocessAlone is [Engine.preprocess] after its turn among those that have no caller.
-func (e *Engine) preprocessAlone(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
+func (e *Engine) preprocessAlone(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Tensor, error) {
 	watch := stopwatch(time.Now())
 	select {
 	case e.alone <- struct{}{}:
@@ -82,7 +82,7 @@ func (e *Engine) preprocessAlone(ctx context.Context, v *registry.Version, insta
 	}
 	defer func() { <-e.alone }()
 	timing.Queue = watch.lap()
-	return e.preprocess(ctx, v, instances, timing)
+	return e.preprocess(ctx, v, req, timing)
 }
 
 // difference compares what two versions answered to the same question.

@@ -46,7 +46,7 @@ func instant() *engine.Engine {
 	v := version(1, func(context.Context, []scoring.Tensor) ([]scoring.Tensor, error) { return outputs, nil })
 	v.Pipeline = instantly{tensors: tensor(1, 2, 3, 4).Inputs, predictions: []scoring.Prediction{scoring.Classes{}}}
 	return engine.New(engine.Parts{
-		Flights: admit.NewFlights(), Preprocess: admit.New(2), Models: lent{Version: v}, Observer: deaf{}, Log: zerolog.Nop(),
+		Flights: admit.NewFlights(), Preprocess: admit.NewLanes(2), Models: lent{Version: v}, Observer: deaf{}, Log: zerolog.Nop(),
 		Mirrors: 4, RecentRequests: 32, RecentBytes: 8 << 20,
 	})
 }

@@ -27,11 +27,11 @@ type Flights interface {
 	Enter(rows int) (leave func(), err error)
 }
 
-// Gate bounds how many requests are pre-processed at once: see admit.Gate, which
+// Gate bounds how many requests are pre-processed at once: see admit.Lanes, which
 // implements it.
 type Gate interface {
 	// Enter waits for a place; leave gives it back.
-	Enter(ctx context.Context) (leave func(), err error)
+	Enter(ctx context.Context, lane scoring.Lane) (leave func(), err error)
 }
 
 // Models leases versions: see registry.Registry, which implements it.
@@ -213,15 +213,15 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 	}
 	defer leave()
 	watch := stopwatch(time.Now())
-	if v.Ahead != nil {
-		run, err := v.Ahead.Enter(ctx)
+	if ahead := v.Ahead[req.Schedule.Lane]; ahead != nil {
+		run, err := ahead.Enter(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer run()
 	}
 	timing.Queue = watch.lap()
-	inputs, err := e.preprocess(ctx, v, req.Instances, timing)
+	inputs, err := e.preprocess(ctx, v, req, timing)
 	if err != nil {
 		return nil, err
 	}
@@ -234,15 +234,15 @@ func noPipeline(v *registry.Version) error {
 }
 
 // preprocess turns instances into tensors, when it is their turn.
-func (e *Engine) preprocess(ctx context.Context, v *registry.Version, instances []scoring.Instance, timing *scoring.Timing) ([]scoring.Tensor, error) {
+func (e *Engine) preprocess(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Tensor, error) {
 	watch := stopwatch(time.Now())
-	leave, err := e.parts.Preprocess.Enter(ctx)
+	leave, err := e.parts.Preprocess.Enter(ctx, req.Schedule.Lane)
 	timing.Queue += watch.lap()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	inputs, err := v.Pipeline.Preprocess(ctx, instances)
+	inputs, err := v.Pipeline.Preprocess(ctx, req.Instances)
 	timing.Preprocess = watch.lap()
 	return inputs, err
 }

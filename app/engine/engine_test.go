@@ -167,14 +167,14 @@ func (r *rig) engine(t *testing.T, withPipeline bool) *engine.Engine {
 	v := &registry.Version{
 		ID: scoring.ModelID{Name: "m", Version: 1, Digest: "sha256:1"}, Session: &r.session,
 		Statistics: &statistics.Recorder{}, CacheTTL: r.ttl, Labels: r.labels,
-		Batcher: batch.New(&r.session, batch.Config{MaxRows: r.maxRows, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1)}),
+		Batcher: batch.New(&r.session, batch.Config{MaxRows: r.maxRows, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1, 0)}),
 	}
 	if withPipeline {
 		v.Pipeline = &r.pipeline
 	}
 	r.models.lease = registry.Lease{Version: v, Mirror: r.mirror}
 	return engine.New(engine.Parts{
-		Flights: r.gate, Preprocess: admit.New(1), Models: &r.models, Cache: r.cache, Observer: &r.observer, Log: zerolog.New(&r.log),
+		Flights: r.gate, Preprocess: admit.NewLanes(1), Models: &r.models, Cache: r.cache, Observer: &r.observer, Log: zerolog.New(&r.log),
 	})
 }
 

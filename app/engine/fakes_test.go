@@ -84,7 +84,7 @@ func version(number int64, session run) *registry.Version {
 	return &registry.Version{
 		ID:      scoring.ModelID{Name: "m", Version: number, Digest: "sha256:" + strconv.FormatInt(number, 10)},
 		Session: session, Pipeline: firsts{}, Statistics: &statistics.Recorder{},
-		Batcher: batch.New(session, batch.Config{MaxRows: 8, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1)}),
+		Batcher: batch.New(session, batch.Config{MaxRows: 8, MaxQueue: 8}, batch.Parts{Scheduler: batch.NewScheduler(1, 0)}),
 	}
 }
 
@@ -149,7 +149,7 @@ func mirroring(t *testing.T, v, mirror *registry.Version, change ...func(*engine
 	t.Helper()
 	m := mirrors{listener: &listener{heard: make(chan mirrored, 100)}, copies: admit.NewBytes(64 << 20)}
 	parts := engine.Parts{
-		Flights: admit.NewFlights(), Preprocess: admit.New(2), Models: lent{Version: v, Mirror: mirror},
+		Flights: admit.NewFlights(), Preprocess: admit.NewLanes(2), Models: lent{Version: v, Mirror: mirror},
 		Mirrors: 4, Copies: m.copies, Observer: m.listener, Log: zerolog.Nop(),
 	}
 	for _, c := range change {

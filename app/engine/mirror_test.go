@@ -353,8 +353,8 @@ func TestMirrorsGiveWay(t *testing.T) {
 			inside.Add(-1)
 			return nil
 		}}
-		mirror.Ahead = admit.New(1)
-		if _, err := mirror.Ahead.Enter(t.Context()); err != nil {
+		mirror.Ahead[scoring.Bulk] = admit.New(1)
+		if _, err := mirror.Ahead[scoring.Bulk].Enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		m := mirroring(t, version(1, plus(1)), mirror)

@@ -183,7 +183,7 @@ func (a *App) newEngine() *engine.Engine {
 	return engine.New(engine.Parts{
 		Flights: a.flights,
 		// Who waits here has a place in a version's queue already, which bounds how many do.
-		Preprocess:     admit.New(config.Processors()),
+		Preprocess:     admit.NewLanes(config.Processors()),
 		Models:         a.registry,
 		Buffers:        a.buffers,
 		Cache:          a.cache,

@@ -114,7 +114,7 @@ func newApp(cfg config.Config, version string, log zerolog.Logger) *App {
 		log:      log,
 		metrics:  telemetry.NewMetrics(version),
 		flights:  admit.NewFlights(),
-		slots:    batch.NewScheduler(cfg.Concurrency()),
+		slots:    batch.NewScheduler(cfg.Concurrency(), cfg.Yielding()),
 		buffers:  pool.New(idleBuffers),
 		queued:   admit.NewBytes(int64(cfg.MaxQueueBytes)),
 		registry: registry.New(),

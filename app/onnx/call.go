@@ -28,9 +28,18 @@ type call struct {
 	room       []byte
 	pins       runtime.Pinner
 	watch      watch
-	// gently says that the run makes way for all others.
-	gently bool
+	// way is how the run shares the processor.
+	way way
 }
+
+// way is how a run shares the processor with others.
+type way uint8
+
+const (
+	evenly   way = iota // as everybody
+	gently              // little beside others
+	yielding            // next to nothing beside others
+)
 
 // newCall makes a call of a session; free frees it.
 func (s *Session) newCall() (*call, error) {
@@ -73,10 +82,14 @@ func (k *call) run(bound bool) error {
 	if bound {
 		b = 1
 	}
-	if k.gently {
-		return k.lib.check(C.onda_run_gently(k.c, b))
+	switch k.way {
+	case gently:
+		return k.lib.check(C.onda_run_gently(k.c, b, 0))
+	case yielding:
+		return k.lib.check(C.onda_run_gently(k.c, b, 1))
+	default:
+		return k.lib.check(C.onda_run(k.c, b))
 	}
-	return k.lib.check(C.onda_run(k.c, b))
 }
 
 // release frees the outputs that the library made.

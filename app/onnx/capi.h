@@ -119,8 +119,9 @@ int onda_room(onda_tensor *t, size_t rank);
 // library writes into them. Without, they are the library's own and last until
 // onda_release.
 void *onda_run(onda_call *call, int bound);
-// onda_run_gently is onda_run on a thread that makes way for all others.
-void *onda_run_gently(onda_call *call, int bound);
+// onda_run_gently is onda_run on a thread that gets little beside others; yielding, it gets
+// next to nothing.
+void *onda_run_gently(onda_call *call, int bound, int yielding);
 void onda_release(onda_call *call);
 
 // onda_text_size and onda_text read an output of strings: where each begins in into.

@@ -43,10 +43,17 @@ static void *run_gently(void *of) {
   return NULL;
 }
 
-void *onda_run_gently(onda_call *c, int bound) {
+static void *run_yielding(void *of) {
+  onda_call *c = of;
+  make_way(NEARLY_NOTHING);
+  c->status = onda_run(c, c->bound);
+  return NULL;
+}
+
+void *onda_run_gently(onda_call *c, int bound, int yielding) {
   pthread_t thread;
   c->bound = bound;
-  if (pthread_create(&thread, NULL, run_gently, c)) return onda_run(c, bound);
+  if (pthread_create(&thread, NULL, yielding ? run_yielding : run_gently, c)) return onda_run(c, bound);
   pthread_join(thread, NULL);
   return c->status;
 }

@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"reflect"
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -47,6 +48,7 @@ func (e *Environment) load(file []byte, info *Info, o Options) (*Session, error)
 	sig := info.Signature
 	s := &Session{
 		env: e, info: info, raw: raw, device: o.Device, gentle: o.Gently, arena: o.MemArena != Off && o.Device == CPU,
+		yields: runtime.GOOS == "linux" && o.Device == CPU && o.IntraOpThreads == 1 && o.InterOpThreads < 2,
 		inputs: index(sig.Inputs), outputs: index(sig.Outputs),
 		names: cNames(append(names(sig.Inputs), names(sig.Outputs)...)...),
 	}

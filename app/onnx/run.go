@@ -17,6 +17,26 @@ import (
 // operator of the model, and the error is ctx.Err(). An end within the first millisecond
 // is noticed at its end.
 func (s *Session) Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
+	if s.gentle && !s.settled.Load() {
+		return s.run(ctx, inputs, outputs, gently)
+	}
+	return s.run(ctx, inputs, outputs, evenly)
+}
+
+// Yields says whether [Session.RunYielding] makes way: on Linux, and where a run is one thread
+// on the processor. The threads that share an operator are the session's, for all of its runs.
+func (s *Session) Yields() bool { return s.yields }
+
+// RunYielding is [Session.Run] on a thread that makes way for all others of this machine, and
+// gets what they leave of the processor: nothing, where they leave nothing.
+func (s *Session) RunYielding(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
+	if !s.yields {
+		return s.Run(ctx, inputs, outputs)
+	}
+	return s.run(ctx, inputs, outputs, yielding)
+}
+
+func (s *Session) run(ctx context.Context, inputs []scoring.Tensor, outputs []string, w way) ([]scoring.Tensor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -25,7 +45,7 @@ func (s *Session) Run(ctx context.Context, inputs []scoring.Tensor, outputs []st
 		return nil, err
 	}
 	defer s.end(k)
-	k.gently = s.gentle && !s.settled.Load()
+	k.way = w
 	if err := s.checkInputs(inputs, k.order); err != nil {
 		return nil, err
 	}

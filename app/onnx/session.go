@@ -36,6 +36,8 @@ type Session struct {
 	// whatever else there is to do.
 	settled atomic.Bool
 	gentle  bool
+	// yields says that a run can make way for others.
+	yields bool
 
 	mu sync.Mutex
 	// runs counts the runs under way; the last one of a closed session frees it.

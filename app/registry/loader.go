@@ -219,7 +219,8 @@ func (l Loader) assemble(ctx context.Context, a *artifact.Artifact, session Sess
 		}
 		v.Pipeline = p
 		if p.Kind() == scoring.Binary && l.Ahead > 0 {
-			v.Ahead = admit.New(l.Ahead) // who waits has room in the version's queue
+			// Who waits has room in the version's queue.
+			v.Ahead = [2]*admit.Gate{scoring.Interactive: admit.New(l.Ahead), scoring.Bulk: admit.New(l.Ahead)}
 		}
 	}
 	plan := a.Plan()

@@ -56,8 +56,9 @@ type Version struct {
 	// Pipeline of the version; nil where its manifest has none.
 	Pipeline pipeline.Pipeline
 	// Ahead bounds the requests that are pre-processed and not run yet: the tensor of a
-	// picture is many times as large as the picture. nil sets no bound.
-	Ahead *admit.Gate
+	// picture is many times as large as the picture. Each lane has its own bound, so that
+	// nobody waits for bulk that waits for everybody. nil sets none.
+	Ahead [2]*admit.Gate
 	// Labels names the classes of outputs, by output: the n-th label is for index n. Only
 	// outputs with a label file are in it.
 	Labels map[string][]string

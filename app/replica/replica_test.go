@@ -113,7 +113,7 @@ func start(t *testing.T, budget int64) *here {
 	serving := follow.Serving{Registry: h.registry, Keeper: h.keeper}
 	follower := follow.New(follow.Config{Book: &catalog.Book{Store: h.store}, Runtime: serving, Replica: "here", Instance: "here/1", Every: time.Second})
 	e := engine.New(engine.Parts{
-		Flights: admit.NewFlights(), Preprocess: admit.New(2), Models: h.registry, RecentRequests: 32, RecentBytes: 1 << 20, Observer: nobody{},
+		Flights: admit.NewFlights(), Preprocess: admit.NewLanes(2), Models: h.registry, RecentRequests: 32, RecentBytes: 1 << 20, Observer: nobody{},
 	})
 	h.Replica = replica.Replica{Name: "here", Serves: serving, Follower: follower, Supply: h.supply, Engine: e}
 	models := t.TempDir()

@@ -158,7 +158,7 @@ func TestPresentNumbers(t *testing.T) {
 	m := telemetry.NewMetrics("v")
 	rows := 2
 	m.Flights(func() (int, int) { return 1, rows })
-	m.Slots(batch.NewScheduler(3))
+	m.Slots(batch.NewScheduler(3, 0))
 	m.Queues(func(yield func(string, int64, batch.Stats)) {
 		yield("m", 7, batch.Stats{Rows: [2]int{4, 5}, Limit: [2]int{8, 9}})
 	})

@@ -20,6 +20,12 @@ type Session interface {
 	Close() error
 }
 
+// yielder is a session that can make way for others: see batch.Yielder.
+type yielder interface {
+	Yields() bool
+	RunYielding(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error)
+}
+
 // Configure shows a model as its configuration describes it: with the shapes that `dims`
 // and `reshape` give its tensors, and with no other outputs than those in it. It is s
 // itself where that is how the model's file has them, and where cfg is nil. The error is
@@ -63,11 +69,29 @@ func (c *configured) Check(inputs []scoring.Tensor, outputs []string) error {
 }
 
 func (c *configured) Run(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
+	return c.run(ctx, inputs, outputs, c.Session.Run)
+}
+
+// Yields says whether the session does.
+func (c *configured) Yields() bool {
+	y, ok := c.Session.(yielder)
+	return ok && y.Yields()
+}
+
+func (c *configured) RunYielding(ctx context.Context, inputs []scoring.Tensor, outputs []string) ([]scoring.Tensor, error) {
+	if y, ok := c.Session.(yielder); ok {
+		return c.run(ctx, inputs, outputs, y.RunYielding)
+	}
+	return c.run(ctx, inputs, outputs, c.Session.Run)
+}
+
+// run has the session run a request, in the shapes of its file.
+func (c *configured) run(ctx context.Context, inputs []scoring.Tensor, outputs []string, run func(context.Context, []scoring.Tensor, []string) ([]scoring.Tensor, error)) ([]scoring.Tensor, error) {
 	inputs, outputs, err := c.request(inputs, outputs)
 	if err != nil {
 		return nil, err
 	}
-	tensors, err := c.Session.Run(ctx, inputs, outputs)
+	tensors, err := run(ctx, inputs, outputs)
 	if err != nil {
 		return nil, err
 	}
