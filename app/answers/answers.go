@@ -21,6 +21,10 @@ import (
 	"github.com/onda-serving/onda/app/scoring"
 )
 
+// AsyncSource is the source of the requests of callers who do not want to wait. Nothing is
+// published for them: the caller reads the record.
+const AsyncSource = "onda/async"
+
 // Key tells a request from all others.
 type Key struct {
 	// Source and ID are those of its event, which are unique together, says CloudEvents.
@@ -64,6 +68,17 @@ type Record struct {
 	Event json.RawMessage `json:"event,omitempty"`
 	// At is when the record was written.
 	At time.Time `json:"at"`
+
+	// Follow is the replay whose answer the caller gets in the place of this one; nil for none.
+	Follow *Follow `json:"follow,omitempty"`
+}
+
+// Follow says that a request was answered anew.
+type Follow struct {
+	// Replay is that of the answer's [Key].
+	Replay int `json:"replay"`
+	// Status of that answer.
+	Status Status `json:"status"`
 }
 
 // Fingerprint tells whether two requests with the same key ask the same: a sender that counts
@@ -138,6 +153,12 @@ func (b *Book) keep(ctx context.Context, key Key, r Record) (*Record, error) {
 		if there != nil && (there.Status != Pending || r.Status == Pending) {
 			return there, nil
 		}
+		if there != nil && there.Follow != nil {
+			r.Follow = there.Follow
+			if text, err = json.Marshal(r); err != nil {
+				return nil, scoring.InternalError(err)
+			}
+		}
 	}
 	return nil, away(err)
 }
@@ -176,7 +197,11 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// away is the error of a store that does not answer: the request must come again.
+// away is the error of a store that does not answer: the request must come again. What is too
+// large for the store is that however often it comes.
 func away(err error) error {
+	if scoring.CodeOf(err) == scoring.TooLarge {
+		return err
+	}
 	return scoring.Errorf(scoring.Unavailable, "the state store does not answer, and without it a repeated event would be answered twice").WithCause(err)
 }

@@ -179,3 +179,138 @@ func TestUnreadableRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestAnsweredAnew follows a request through replays: each has a record that never changes, and
+// the caller gets the newest answer, or the newest failure where there is no answer.
+func TestAnsweredAnew(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		replay int
+		status answers.Status
+		// want is the replay whose record the caller gets then.
+		want int
+	}
+	tests := map[string]struct {
+		// own is the record of the request before; "" for none.
+		own   answers.Status
+		steps []step
+	}{
+		"never answered":         {answers.Pending, []step{{1, answers.Done, 1}}},
+		"failed":                 {answers.Failed, []step{{1, answers.Failed, 1}, {2, answers.Done, 2}, {3, answers.Done, 3}}},
+		"forgotten":              {"", []step{{1, answers.Failed, 1}, {2, answers.Done, 2}}},
+		"failed after an answer": {answers.Done, []step{{1, answers.Failed, 0}, {2, answers.Done, 2}, {3, answers.Failed, 2}}},
+		"late ones":              {answers.Pending, []step{{2, answers.Done, 2}, {1, answers.Done, 2}, {1, answers.Failed, 2}}},
+		"late answer":            {answers.Pending, []step{{2, answers.Failed, 2}, {1, answers.Done, 1}}},
+		"late first delivery":    {answers.Pending, []step{{1, answers.Done, 1}, {0, answers.Failed, 1}}},
+		"late first answer":      {answers.Pending, []step{{1, answers.Failed, 1}, {0, answers.Done, 0}, {2, answers.Failed, 0}, {3, answers.Done, 3}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &store{}
+			b := answers.Book{Store: s, TTL: time.Hour}
+			key := answers.Key{Source: answers.AsyncSource, ID: "7"}
+			keep := func(replay int, status answers.Status) *answers.Record {
+				t.Helper()
+				key := answers.Key{Source: key.Source, ID: key.ID, Replay: replay}
+				r, err := b.Keep(t.Context(), key, answers.Record{Status: status, Request: "asked", Event: json.RawMessage(strconv.Itoa(replay))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r
+			}
+			if test.own != "" {
+				keep(0, test.own)
+			}
+			for i, step := range test.steps {
+				r := keep(step.replay, step.status)
+				if step.replay > 0 {
+					if err := b.Answered(t.Context(), answers.Key{Source: key.Source, ID: key.ID, Replay: step.replay}, r); err != nil {
+						t.Fatal(err)
+					}
+				}
+				got, err := b.Newest(t.Context(), key)
+				if err != nil || got == nil || string(got.Event) != strconv.Itoa(step.want) {
+					t.Fatalf("step %d: got %+v, %v, want replay %d", i, got, err, step.want)
+				}
+			}
+			if ttl := s.ttls[key.String()]; ttl != time.Hour {
+				t.Errorf("kept for %s", ttl)
+			}
+		})
+	}
+}
+
+// TestAnsweredIsOfTheSameRequest leaves a request alone whose id was used before, for another.
+func TestAnsweredIsOfTheSameRequest(t *testing.T) {
+	t.Parallel()
+	b := answers.Book{Store: &store{}, TTL: time.Hour}
+	key := answers.Key{Source: answers.AsyncSource, ID: "7"}
+	if _, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Pending, Request: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	replay := answers.Key{Source: key.Source, ID: key.ID, Replay: 1}
+	r, err := b.Keep(t.Context(), replay, answers.Record{Status: answers.Done, Request: "old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Answered(t.Context(), replay, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Newest(t.Context(), key); err != nil || got.Status != answers.Pending || got.Request != "new" {
+		t.Errorf("got %+v, %v, want nothing of the other request", got, err)
+	}
+}
+
+// TestAnsweredByMany has the newest of several replays that are answered at once.
+func TestAnsweredByMany(t *testing.T) {
+	t.Parallel()
+	b := answers.Book{Store: &store{}, TTL: time.Hour}
+	key := answers.Key{Source: answers.AsyncSource, ID: "7"}
+	const racers = 4
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() {
+			replay := answers.Key{Source: key.Source, ID: key.ID, Replay: i + 1}
+			r, err := b.Keep(t.Context(), replay, answers.Record{Status: answers.Done, Event: json.RawMessage(strconv.Itoa(i + 1))})
+			if err == nil {
+				err = b.Answered(t.Context(), replay, r)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got, err := b.Newest(t.Context(), key); err != nil || string(got.Event) != strconv.Itoa(racers) {
+		t.Errorf("got %+v, %v, want replay %d", got, err, racers)
+	}
+}
+
+// TestForgottenReplay gives the request's own record where the store forgot the other first.
+func TestForgottenReplay(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	b := answers.Book{Store: s, TTL: time.Hour}
+	key := answers.Key{Source: answers.AsyncSource, ID: "7"}
+	if r, err := b.Newest(t.Context(), key); r != nil || err != nil {
+		t.Fatalf("got %+v, %v, want nothing", r, err)
+	}
+	if _, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Failed}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Answered(t.Context(), answers.Key{Source: key.Source, ID: key.ID, Replay: 1}, &answers.Record{Status: answers.Done}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Newest(t.Context(), key); err != nil || r.Status != answers.Failed {
+		t.Errorf("got %+v, %v, want the first failure", r, err)
+	}
+	s.fault = errors.New("gone")
+	_, newest := b.Newest(t.Context(), key)
+	answered := b.Answered(t.Context(), answers.Key{Source: key.Source, ID: key.ID, Replay: 2}, &answers.Record{Status: answers.Done})
+	for _, err := range []error{newest, answered} {
+		if scoring.CodeOf(err) != scoring.Unavailable || !errors.Is(err, s.fault) {
+			t.Errorf("got %v, want Unavailable", err)
+		}
+	}
+}

@@ -22,12 +22,8 @@ import (
 	"github.com/onda-serving/onda/app/wire"
 )
 
-const (
-	// Source of the events: for one of it nothing is published, its record is the answer.
-	Source = "onda/async"
-	// eventType is that of all events that ask for a scoring.
-	eventType = "onda.score.request.v1"
-)
+// eventType is that of all events that ask for a scoring.
+const eventType = "onda.score.request.v1"
 
 // MaxID bounds the id of a request, in bytes.
 const MaxID = 200
@@ -81,19 +77,22 @@ type Accepted struct {
 
 // event is a CloudEvent in structured JSON.
 type event struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Subject         string          `json:"subject"`
-	Time            string          `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	Expiration      string          `json:"expiration"`
-	PartitionKey    string          `json:"partitionkey,omitempty"`
-	TraceParent     string          `json:"traceparent,omitempty"`
-	TraceState      string          `json:"tracestate,omitempty"`
-	Data            json.RawMessage `json:"data,omitempty"`
-	DataBase64      []byte          `json:"data_base64,omitempty"`
+	SpecVersion     string `json:"specversion"`
+	ID              string `json:"id"`
+	Source          string `json:"source"`
+	Type            string `json:"type"`
+	Subject         string `json:"subject"`
+	Time            string `json:"time"`
+	DataContentType string `json:"datacontenttype"`
+	Expiration      string `json:"expiration"`
+	// Request is the fingerprint of what was asked, as the record has it: sidecars and brokers
+	// may write the data anew, and an operator may put the event back when the id is another's.
+	Request      string          `json:"ondarequest"`
+	PartitionKey string          `json:"partitionkey,omitempty"`
+	TraceParent  string          `json:"traceparent,omitempty"`
+	TraceState   string          `json:"tracestate,omitempty"`
+	Data         json.RawMessage `json:"data,omitempty"`
+	DataBase64   []byte          `json:"data_base64,omitempty"`
 }
 
 // Accept notes a request, and puts it on the topic. It can be called again with the same
@@ -150,11 +149,11 @@ func (d *Desk) check() error {
 // expect writes the record of a request, which comes before its event: an answer must find it.
 // A request whose id is given may have one.
 func (d *Desk) expect(ctx context.Context, req Request, given bool) (Accepted, error) {
-	key, fingerprint := answers.Key{Source: Source, ID: req.ID}, answers.Fingerprint(req.Subject, req.ContentType, string(req.Body))
+	key, fingerprint := answers.Key{Source: answers.AsyncSource, ID: req.ID}, req.fingerprint()
 	var record *answers.Record
 	var err error
 	if given {
-		if record, err = d.Answers.Find(ctx, key); err != nil {
+		if record, err = d.Answers.Newest(ctx, key); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -168,6 +167,11 @@ func (d *Desk) expect(ctx context.Context, req Request, given bool) (Accepted, e
 		return Accepted{}, scoring.Errorf(scoring.Conflict, "the idempotency-key %q was used before, for another request: want a new one, such as a UUID, for each request", req.ID)
 	}
 	return Accepted{ID: req.ID, New: isNew, Status: record.Status}, nil
+}
+
+// fingerprint tells what is asked.
+func (r *Request) fingerprint() string {
+	return answers.Fingerprint(r.Subject, r.ContentType, string(r.Body))
 }
 
 // CheckID says whether id can be that of a request: 1 to [MaxID] of the characters A-Z a-z 0-9
@@ -194,9 +198,9 @@ func (d *Desk) encode(req Request) ([]byte, error) {
 		req.Expiration = now.Add(d.Answers.TTL)
 	}
 	e := event{
-		SpecVersion: "1.0", ID: req.ID, Source: Source, Type: eventType, Subject: req.Subject,
+		SpecVersion: "1.0", ID: req.ID, Source: answers.AsyncSource, Type: eventType, Subject: req.Subject,
 		Time: now.UTC().Format(time.RFC3339Nano), DataContentType: req.ContentType, Expiration: req.Expiration.UTC().Format(time.RFC3339Nano),
-		PartitionKey: req.PartitionKey, TraceParent: req.TraceParent, TraceState: req.TraceState,
+		Request: req.fingerprint(), PartitionKey: req.PartitionKey, TraceParent: req.TraceParent, TraceState: req.TraceState,
 	}
 	if err := e.carry(req.ContentType, req.Body); err != nil {
 		return nil, err

@@ -78,6 +78,7 @@ func TestEvents(t *testing.T) {
 				want := map[string]any{
 					"specversion": "1.0", "id": accepted.ID, "source": "onda/async", "type": "onda.score.request.v1", "subject": "faq/labels/live",
 					"time": "2000-01-01T00:00:00Z", "expiration": "2000-01-01T01:00:00Z",
+					"ondarequest": answers.Fingerprint("faq/labels/live", tt.req.ContentType, string(tt.req.Body)),
 				}
 				maps.Copy(want, tt.want)
 				if len(r.broker.events) != 1 || r.broker.topics[0] != "requests" || !reflect.DeepEqual(r.broker.events[0], want) {

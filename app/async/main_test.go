@@ -94,7 +94,7 @@ func newRig() *rig {
 // answer does what the door of events does with an answer.
 func (r *rig) answer(t *testing.T, id string, status answers.Status, event string) {
 	t.Helper()
-	key := answers.Key{Source: async.Source, ID: id}
+	key := answers.Key{Source: answers.AsyncSource, ID: id}
 	record, err := r.Answers.Find(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)

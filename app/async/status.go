@@ -34,7 +34,10 @@ type kept struct {
 	Data         json.RawMessage `json:"data"`
 }
 
-// Status says what became of the request with this id. The codes of errors are NotFound for
+// Status says what became of the request with this id. Of one that an operator put back it is
+// the newest answer, once there is one: until then it stays what it was, as nobody knows
+// whether there will be another, and who was told that a request has failed has stopped waiting.
+// The codes of errors are NotFound for
 // one that is not known, or was forgotten, and as those of [Desk.Accept].
 func (d *Desk) Status(ctx context.Context, id string) (State, error) {
 	if err := d.check(); err != nil {
@@ -43,7 +46,7 @@ func (d *Desk) Status(ctx context.Context, id string) (State, error) {
 	if err := CheckID(id); err != nil {
 		return State{}, d.unknown()
 	}
-	record, err := d.Answers.Find(ctx, answers.Key{Source: Source, ID: id})
+	record, err := d.Answers.Newest(ctx, answers.Key{Source: answers.AsyncSource, ID: id})
 	switch {
 	case err != nil:
 		return State{}, err

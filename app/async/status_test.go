@@ -44,6 +44,39 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestReplayed requests are answered as their newest replay was, for whoever polls or asks again.
+func TestReplayed(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	if _, err := r.Accept(t.Context(), question("7")); err != nil {
+		t.Fatal(err)
+	}
+	asked, _ := r.broker.events[0]["ondarequest"].(string)
+	own := answers.Key{Source: answers.AsyncSource, ID: "7"}
+	for replay, step := range []struct {
+		status answers.Status
+		event  string
+	}{{answers.Failed, errorEvent}, {answers.Done, resultEvent}} {
+		key := answers.Key{Source: own.Source, ID: own.ID, Replay: replay + 1}
+		record, err := r.Answers.Keep(t.Context(), key, answers.Record{Status: step.status, Request: asked, Event: []byte(step.event)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Answers.Answered(t.Context(), key, record); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.Status(t.Context(), "7"); got.ID != "7" || got.Status != step.status || err != nil {
+			t.Errorf("got %+v, %v, want %s", got, err, step.status)
+		}
+		if got, err := r.Accept(t.Context(), question("7")); got != (async.Accepted{ID: "7", Status: step.status}) || err != nil || len(r.broker.events) != 1 {
+			t.Errorf("got %+v, %v after %d events, want what is answered already", got, err, len(r.broker.events))
+		}
+	}
+	if first, err := r.Answers.Find(t.Context(), own); err != nil || first.Status != answers.Pending {
+		t.Errorf("got %+v, %v, want the first record as it was", first, err)
+	}
+}
+
 // TestFailureOfAnotherVersion has a code that is not known.
 func TestFailureOfAnotherVersion(t *testing.T) {
 	t.Parallel()
@@ -85,7 +118,7 @@ func FuzzStatus(f *testing.F) {
 			status = answers.Done
 		}
 		text := []byte(`{"status":"` + string(status) + `","event":` + event + `}`)
-		if err := r.store.SaveFor(t.Context(), answers.Key{Source: async.Source, ID: "7"}.String(), text, "", 0); err != nil {
+		if err := r.store.SaveFor(t.Context(), answers.Key{Source: answers.AsyncSource, ID: "7"}.String(), text, "", 0); err != nil {
 			t.Fatal(err)
 		}
 		state, err := r.Status(t.Context(), "7")

@@ -36,7 +36,7 @@ func newRoot() *cobra.Command {
 			Server: env.Server, Token: env.Token.Reveal(), User: env.User,
 			NoColor: env.NoColor != "", Dumb: env.Terminal == "dumb", Version: version(),
 		}),
-		events.New(events.Defaults{Server: env.Server, Token: env.Token.Reveal(), Version: version()}),
+		events.New(events.Defaults{Server: env.Server, Token: env.Token.Reveal(), User: env.User, Version: version()}),
 		newConfig(), newVersion(), newCheckVersion(), command.NewCompletion())
 	root.Annotations = map[string]string{command.Epilogue: `Settings come from the environment: see "onda config".`}
 	return root

@@ -77,7 +77,13 @@ func (b *Book) Add(ctx context.Context, l Letter) (fresh bool, err error) {
 		}
 		fresh = true
 		// With an ETag there is a document that nobody can read. This one says the same.
-		return b.store(ctx, letterKey(l.ID), &l, etag, b.TTL)
+		err = b.store(ctx, letterKey(l.ID), &l, etag, b.TTL)
+		if scoring.CodeOf(err) == scoring.TooLarge {
+			l.Original, l.OriginalBytes = nil, nil
+			l.Error += " (the event itself was not kept: with it, the letter is larger than the state store takes)"
+			err = b.store(ctx, letterKey(l.ID), &l, etag, b.TTL)
+		}
+		return err
 	})
 	if err != nil {
 		return false, err
@@ -175,7 +181,11 @@ func (b *Book) count(outcome string) {
 	}
 }
 
-// away is the error of a store that does not answer.
+// away is the error of a store that does not answer. What is too large for it is that however
+// often it is written.
 func away(err error) error {
+	if scoring.CodeOf(err) == scoring.TooLarge {
+		return err
+	}
 	return scoring.Errorf(scoring.Unavailable, "the state store with the dead letters does not answer: try again").WithCause(err)
 }

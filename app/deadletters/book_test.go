@@ -247,7 +247,7 @@ func TestFilters(t *testing.T) {
 	r.deliver(t, refused("Invalid", "shop", "2", strings.Replace(original("shop", "2"), `"faq"`, `"faq/versions/3"`, 1)), "SUCCESS")
 	r.pass(time.Hour)
 	r.deliver(t, strings.Replace(original("bank", "3"), `"faq"`, `"faq2"`, 1), "SUCCESS")
-	if _, err := r.Replay(t.Context(), deadletters.Read([]byte(original("shop", "1"))).ID, false); err != nil {
+	if _, err := r.Replay(t.Context(), deadletters.Read([]byte(original("shop", "1"))).ID, false, "ann"); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -288,7 +288,7 @@ func TestWrongQuestions(t *testing.T) {
 		return err
 	}
 	_, get := r.Get(t.Context(), "../x")
-	_, replay := r.Replay(t.Context(), strings.Repeat("A", 32), false)
+	_, replay := r.Replay(t.Context(), strings.Repeat("A", 32), false, "ann")
 	_, none := r.Get(t.Context(), strings.Repeat("a", 32))
 	for _, test := range []struct {
 		err  error
@@ -351,7 +351,7 @@ func TestReplayedLettersEndWithTheOthers(t *testing.T) {
 	r.deliver(t, original("shop", "7"), "SUCCESS")
 	l := r.only(t)
 	r.pass(20 * time.Hour)
-	if _, err := r.Replay(t.Context(), l.ID, false); err != nil {
+	if _, err := r.Replay(t.Context(), l.ID, false, "ann"); err != nil {
 		t.Fatal(err)
 	}
 	if d := r.store.documents["deadletter:letter:"+l.ID]; d.ttl != 4*time.Hour {
@@ -367,7 +367,7 @@ func TestStoreThatIsAway(t *testing.T) {
 	r.deliver(t, "no event", "RETRY")
 	_, list := r.List(t.Context(), deadletters.Filter{}, 1, "")
 	_, get := r.Get(t.Context(), strings.Repeat("a", 32))
-	_, replay := r.Replay(t.Context(), strings.Repeat("a", 32), false)
+	_, replay := r.Replay(t.Context(), strings.Repeat("a", 32), false, "ann")
 	for _, err := range []error{list, get, replay} {
 		if scoring.CodeOf(err) != scoring.Unavailable || !errors.Is(err, errGone) {
 			t.Errorf("got %v, want Unavailable", err)
@@ -407,7 +407,7 @@ func TestOversized(t *testing.T) {
 	if l.Code != "TooLarge" || l.Error != "the event was not kept: it has 300 bytes, and at most 200 are allowed" {
 		t.Errorf("got %+v", l)
 	}
-	if _, err := r.Replay(t.Context(), l.ID, false); scoring.CodeOf(err) != scoring.Invalid {
+	if _, err := r.Replay(t.Context(), l.ID, false, "ann"); scoring.CodeOf(err) != scoring.Invalid {
 		t.Errorf("got %v, want Invalid", err)
 	}
 	if r.Refuse(errGone) != "RETRY" {

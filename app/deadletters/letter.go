@@ -86,6 +86,9 @@ type Letter struct {
 	LastReplay int `json:"last_replay,omitempty"`
 	// ReplayedAt is when it was put back last.
 	ReplayedAt time.Time `json:"replayed_at,omitzero"`
+	// ReplayedBy is who asked for the last replay, as the caller called itself; "" for none. Of
+	// one that was interrupted it is who began it: who went on is in the log.
+	ReplayedBy string `json:"replayed_by,omitempty"`
 	// Note says what was left out of the event when it was put back.
 	Note string `json:"note,omitempty"`
 

@@ -125,7 +125,7 @@ func FuzzRead(f *testing.F) {
 		// Whatever it is, it can be kept, and be put back or not.
 		r := newRig()
 		r.deliver(t, string(body), "SUCCESS")
-		if _, err := r.Replay(t.Context(), l.ID, false); err == nil {
+		if _, err := r.Replay(t.Context(), l.ID, false, "ann"); err == nil {
 			event := r.publisher.events[0]
 			if attribute(t, event, "ondareplay") == nil {
 				t.Fatalf("put back %s without a number", event)

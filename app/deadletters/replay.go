@@ -43,24 +43,25 @@ type Counts struct {
 }
 
 // Replay publishes a letter's original again, with a number with which it is answered anew. A
-// letter that was put back before is skipped, unless again is set.
+// letter that was put back before is skipped, unless again is set. actor is who asks for it: it
+// is kept in the letter and logged.
 //
 // It is safe to call twice. The number is written down before anything is published, and
 // whoever finds a letter with one that nobody finished publishes the same number, which is
 // answered once. The error has code Invalid for a letter that cannot be put back.
-func (b *Book) Replay(ctx context.Context, id string, again bool) (Result, error) {
-	result, err := b.replay(ctx, id, again)
+func (b *Book) Replay(ctx context.Context, id string, again bool, actor string) (Result, error) {
+	result, err := b.replay(ctx, id, again, actor)
 	outcome := result.Outcome
 	if err != nil {
 		outcome = Failed
 	}
 	b.count(string(outcome))
-	b.Log.Info().Err(err).Str("letter", clip(id, maxCode)).Str("outcome", string(outcome)).Int("replay", result.Replay).Msg("dead letter to be put back")
+	b.Log.Info().Err(err).Str("letter", clip(id, maxCode)).Str("actor", actor).Str("outcome", string(outcome)).Int("replay", result.Replay).Msg("dead letter to be put back")
 	return result, err
 }
 
-func (b *Book) replay(ctx context.Context, id string, again bool) (Result, error) {
-	l, skip, err := b.begin(ctx, id, again)
+func (b *Book) replay(ctx context.Context, id string, again bool, actor string) (Result, error) {
+	l, skip, err := b.begin(ctx, id, again, actor)
 	if err != nil {
 		return Result{}, err
 	}
@@ -79,9 +80,9 @@ func (b *Book) replay(ctx context.Context, id string, again bool) (Result, error
 	return result, b.finish(ctx, id, l.LastReplay, note)
 }
 
-// begin notes the number that a letter is put back with, before that is done. skip says that
-// there is nothing to do.
-func (b *Book) begin(ctx context.Context, id string, again bool) (l *Letter, skip bool, err error) {
+// begin notes the number that a letter is put back with, and who asked for that, before it is
+// done. skip says that there is nothing to do.
+func (b *Book) begin(ctx context.Context, id string, again bool, actor string) (l *Letter, skip bool, err error) {
 	err = b.retried(ctx, func() error {
 		var etag string
 		if l, etag, err = b.find(ctx, id); err != nil {
@@ -98,7 +99,7 @@ func (b *Book) begin(ctx context.Context, id string, again bool) (l *Letter, ski
 			return err
 		}
 		l.Replays++
-		l.State = Replaying
+		l.State, l.ReplayedBy = Replaying, actor
 		err := b.save(ctx, l, etag)
 		if err != nil {
 			again = false // whoever was faster did it for both
@@ -167,7 +168,7 @@ func (b *Book) publish(ctx context.Context, event []byte) error {
 // ReplayAll puts back all letters that a filter takes, the newest first, and tells progress
 // the result of each. A letter that cannot be put back does not stop it; a store or a broker
 // that is away does. Letters that arrive meanwhile are left alone.
-func (b *Book) ReplayAll(ctx context.Context, f Filter, again bool, progress func(Result)) (Counts, error) {
+func (b *Book) ReplayAll(ctx context.Context, f Filter, again bool, actor string, progress func(Result)) (Counts, error) {
 	var counts Counts
 	cursor := ""
 	for {
@@ -176,7 +177,7 @@ func (b *Book) ReplayAll(ctx context.Context, f Filter, again bool, progress fun
 			return counts, err
 		}
 		for _, l := range page.Letters {
-			result, err := b.listed(ctx, &l, again)
+			result, err := b.listed(ctx, &l, again, actor)
 			counts.add(result.Outcome)
 			progress(result)
 			if stops(ctx, err) {
@@ -190,12 +191,12 @@ func (b *Book) ReplayAll(ctx context.Context, f Filter, again bool, progress fun
 }
 
 // listed puts back a letter of a list. The result says what the error does.
-func (b *Book) listed(ctx context.Context, l *Letter, again bool) (Result, error) {
+func (b *Book) listed(ctx context.Context, l *Letter, again bool, actor string) (Result, error) {
 	if l.State == Replayed && !again { // it does not change back
 		b.count(string(Skipped))
 		return Result{ID: l.ID, Outcome: Skipped, Replay: l.LastReplay, Note: l.Note}, nil
 	}
-	result, err := b.Replay(ctx, l.ID, again)
+	result, err := b.Replay(ctx, l.ID, again, actor)
 	if err != nil {
 		result = Result{ID: l.ID, Outcome: Failed, Error: scoring.AsError(err).Message}
 	}

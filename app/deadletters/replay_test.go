@@ -17,7 +17,7 @@ import (
 // replay puts a letter back and checks what came of it.
 func (r *rig) replay(t *testing.T, id string, again bool, outcome deadletters.Outcome, number int) {
 	t.Helper()
-	got, err := r.Replay(t.Context(), id, again)
+	got, err := r.Replay(t.Context(), id, again, "ann")
 	if err != nil || got.ID != id || got.Outcome != outcome || got.Replay != number {
 		t.Fatalf("got %+v, %v, want %s as %d", got, err, outcome, number)
 	}
@@ -49,6 +49,9 @@ func TestReplay(t *testing.T) {
 		t.Errorf("got %+v", l)
 	}
 	r.replay(t, id, false, deadletters.Skipped, 1)
+	if l.ReplayedBy != "ann" {
+		t.Errorf("put back by %q, want ann", l.ReplayedBy)
+	}
 	r.replay(t, id, true, deadletters.PutBack, 2)
 	if got := r.numbers(t); got != "1 2" {
 		t.Errorf("published %s, want 1 2", got)
@@ -120,7 +123,7 @@ func TestReplayedAgainTwice(t *testing.T) {
 	id := r.only(t).ID
 	r.replay(t, id, false, deadletters.PutBack, 1)
 	r.faster("deadletter:letter:", func() {
-		if got, err := r.other().Replay(t.Context(), id, true); err != nil || got.Outcome != deadletters.PutBack || got.Replay != 3 {
+		if got, err := r.other().Replay(t.Context(), id, true, "ann"); err != nil || got.Outcome != deadletters.PutBack || got.Replay != 3 {
 			t.Errorf("the faster one got %+v, %v", got, err)
 		}
 	})
@@ -139,15 +142,16 @@ func TestReplayEndsAnywhere(t *testing.T) {
 		write   int // the one that fails; 0 if publishing does
 		made    bool
 		numbers string
+		by      string // whose number it is in the end
 	}{
-		{"before a number is taken", 1, false, "1"},
-		{"after a number is taken", 1, true, "2"},
-		{"before the number is noted", 2, false, "2"},
-		{"after the number is noted", 2, true, "1"},
-		{"before the event is published", 0, false, "1"},
-		{"after the event is published", 0, true, "1 1"},
-		{"before the end is noted", 3, false, "1 1"},
-		{"after the end is noted", 3, true, "1"},
+		{"before a number is taken", 1, false, "1", "bob"},
+		{"after a number is taken", 1, true, "2", "bob"},
+		{"before the number is noted", 2, false, "2", "bob"},
+		{"after the number is noted", 2, true, "1", "ann"},
+		{"before the event is published", 0, false, "1", "ann"},
+		{"after the event is published", 0, true, "1 1", "ann"},
+		{"before the end is noted", 3, false, "1 1", "ann"},
+		{"after the end is noted", 3, true, "1", "ann"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -166,20 +170,26 @@ func TestReplayEndsAnywhere(t *testing.T) {
 					return nil, false
 				}
 			}
-			_, err := r.Replay(t.Context(), id, false)
+			_, err := r.Replay(t.Context(), id, false, "ann")
 			if scoring.CodeOf(err) != scoring.Unavailable || !errors.Is(err, errGone) {
 				t.Fatalf("got %v, want Unavailable", err)
 			}
 			r.publisher.err = nil
-			if _, err := r.other().Replay(t.Context(), id, false); err != nil {
+			r.Log.Info().Msg("and now another")
+			again := r.other()
+			again.Log = r.Log
+			if _, err := again.Replay(t.Context(), id, false, "bob"); err != nil {
 				t.Fatal(err)
+			}
+			if _, log, _ := strings.Cut(r.log.String(), "and now another"); !strings.Contains(log, `"actor":"bob"`) || strings.Contains(log, `"actor":"ann"`) {
+				t.Errorf("logged %s", r.log.String())
 			}
 			if got := r.numbers(t); got != test.numbers {
 				t.Errorf("published %s, want %s", got, test.numbers)
 			}
 			l := r.only(t)
-			if l.State != deadletters.Replayed || l.Replays != 1 || !strings.HasPrefix(test.numbers, strconv.Itoa(l.LastReplay)) {
-				t.Errorf("got %+v, want it replayed once", l)
+			if l.State != deadletters.Replayed || l.ReplayedBy != test.by || l.Replays != 1 || !strings.HasPrefix(test.numbers, strconv.Itoa(l.LastReplay)) {
+				t.Errorf("got %+v, want it replayed once by %s", l, test.by)
 			}
 			r.replay(t, id, false, deadletters.Skipped, l.LastReplay)
 		})
@@ -197,7 +207,7 @@ func TestReplayedByMany(t *testing.T) {
 		for range 8 {
 			book := r.other()
 			group.Go(func() {
-				if _, err := book.Replay(t.Context(), id, again); err != nil {
+				if _, err := book.Replay(t.Context(), id, again, "ann"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -228,7 +238,7 @@ func TestExpiration(t *testing.T) {
 			t.Parallel()
 			r := newRig()
 			r.deliver(t, original("shop", "7", `,"Ondareplay":"x","expiration":`+test.expiration), "SUCCESS")
-			got, err := r.Replay(t.Context(), r.only(t).ID, false)
+			got, err := r.Replay(t.Context(), r.only(t).ID, false, "ann")
 			if err != nil || got.Note != test.note || r.only(t).Note != test.note {
 				t.Errorf("got %+v, %v, want the note %q", got, err, test.note)
 			}
@@ -257,7 +267,7 @@ func TestNotReplayable(t *testing.T) {
 			r := newRig()
 			r.deliver(t, test.body, "SUCCESS")
 			l := r.only(t)
-			_, err := r.Replay(t.Context(), l.ID, true)
+			_, err := r.Replay(t.Context(), l.ID, true, "ann")
 			if want := "Invalid: dead letter " + l.ID + " cannot be put back: " + test.want; err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -281,18 +291,18 @@ func TestReplayAll(t *testing.T) {
 	var results []deadletters.Result
 	note := func(result deadletters.Result) { results = append(results, result) }
 
-	counts, err := r.ReplayAll(t.Context(), deadletters.Filter{Source: "shop"}, false, note)
+	counts, err := r.ReplayAll(t.Context(), deadletters.Filter{Source: "shop"}, false, "ann", note)
 	if want := (deadletters.Counts{Replayed: 249, Skipped: 1, Failed: 1}); err != nil || counts != want || len(results) != 251 {
 		t.Errorf("got %+v, %v and %d results, want %+v", counts, err, len(results), want)
 	}
 	if failed := results[0]; failed.Outcome != deadletters.Failed || !strings.Contains(failed.Error, "its original is no CloudEvent") || failed.ID == "" {
 		t.Errorf("got %+v first, want the bad one", failed)
 	}
-	counts, err = r.ReplayAll(t.Context(), deadletters.Filter{Code: "NotFound"}, false, note)
+	counts, err = r.ReplayAll(t.Context(), deadletters.Filter{Code: "NotFound"}, false, "ann", note)
 	if want := (deadletters.Counts{Skipped: 250}); err != nil || counts != want {
 		t.Errorf("got %+v, %v, want %+v", counts, err, want)
 	}
-	counts, err = r.ReplayAll(t.Context(), deadletters.Filter{Code: "NotFound", State: deadletters.Replayed}, true, note)
+	counts, err = r.ReplayAll(t.Context(), deadletters.Filter{Code: "NotFound", State: deadletters.Replayed}, true, "ann", note)
 	if want := (deadletters.Counts{Replayed: 250}); err != nil || counts != want {
 		t.Errorf("got %+v, %v, want %+v", counts, err, want)
 	}
@@ -310,16 +320,16 @@ func TestReplayAllStops(t *testing.T) {
 	}
 	r.publisher.err = errGone
 	told := 0
-	counts, err := r.ReplayAll(t.Context(), deadletters.Filter{}, false, func(deadletters.Result) { told++ })
+	counts, err := r.ReplayAll(t.Context(), deadletters.Filter{}, false, "ann", func(deadletters.Result) { told++ })
 	if want := (deadletters.Counts{Failed: 1}); counts != want || scoring.CodeOf(err) != scoring.Unavailable || told != 1 {
 		t.Errorf("got %+v, %v, told %d times", counts, err, told)
 	}
 	r.publisher.err = nil
 	ctx, cancel := context.WithCancel(t.Context())
-	if counts, _ = r.ReplayAll(ctx, deadletters.Filter{}, false, func(deadletters.Result) { cancel() }); counts.Replayed != 1 {
+	if counts, _ = r.ReplayAll(ctx, deadletters.Filter{}, false, "ann", func(deadletters.Result) { cancel() }); counts.Replayed != 1 {
 		t.Errorf("got %+v, want an end after the first", counts)
 	}
-	if _, err := r.ReplayAll(t.Context(), deadletters.Filter{State: "x"}, false, nil); scoring.CodeOf(err) != scoring.Invalid {
+	if _, err := r.ReplayAll(t.Context(), deadletters.Filter{State: "x"}, false, "ann", nil); scoring.CodeOf(err) != scoring.Invalid {
 		t.Errorf("got %v, want Invalid", err)
 	}
 }
@@ -330,7 +340,7 @@ func TestEventTooLargeToPublish(t *testing.T) {
 	r := newRig()
 	r.deliver(t, original("shop", "7"), "SUCCESS")
 	r.publisher.err = scoring.Errorf(scoring.TooLarge, "the event is larger than the sidecar takes")
-	if _, err := r.Replay(t.Context(), r.only(t).ID, false); scoring.CodeOf(err) != scoring.TooLarge {
+	if _, err := r.Replay(t.Context(), r.only(t).ID, false, "ann"); scoring.CodeOf(err) != scoring.TooLarge {
 		t.Errorf("got %v, want TooLarge", err)
 	}
 }

@@ -156,6 +156,7 @@ func (c *Client) Get(ctx context.Context, key string) (value []byte, etag string
 // means that there must be none yet. If it changed in the meantime the error is a
 // [scoring.Error] with code Conflict: read it again and retry. After any other error, and
 // after that one too, the document may have been written all the same: an answer can be lost.
+// The code is TooLarge for a document that the sidecar does not take, now or later.
 //
 // First-write-wins is asked for on every write: without it, Redis overwrites silently. The
 // sidecar is not told that the document is JSON: it would take it apart and write it anew,
@@ -179,6 +180,8 @@ func (c *Client) save(ctx context.Context, key string, value []byte, etag string
 		return nil
 	case (status.Code(err) == codes.Aborted || etag == "") && c.overtaken(ctx, key, etag):
 		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
+	case status.Code(err) == codes.ResourceExhausted:
+		return scoring.Errorf(scoring.TooLarge, "a document of %d bytes is larger than the sidecar takes (its --max-body-size)", len(value)).WithCause(err)
 	default:
 		return fmt.Errorf("save %q to state store %q: %w", key, c.config.StateStore, err)
 	}

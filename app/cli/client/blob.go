@@ -33,7 +33,7 @@ type Blob struct {
 func (c *Client) HasBlob(ctx context.Context, sum string) (bool, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.address(nil, "blobs", sum), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.address(nil, registry("blobs", sum)...), http.NoBody)
 	if err != nil {
 		return false, fmt.Errorf("make request: %w", err)
 	}
@@ -90,7 +90,7 @@ func (c *Client) put(ctx context.Context, b Blob) error {
 	body := &counted{content: content, sent: b.Sent}
 	// The transport closes it too, yet not if the request fails before it is sent.
 	defer body.Close()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.address(nil, "blobs", b.SHA256), body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.address(nil, registry("blobs", b.SHA256)...), body)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}

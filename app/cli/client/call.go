@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// Bounds of what is read, in bytes: nobody who answers can fill the memory.
+// Bounds of what is read, in bytes: nobody who answers can fill the memory. A dead letter is as
+// large as its event.
 const (
-	maxAnswer = 64 << 20
+	maxAnswer = 128 << 20
 	maxLine   = 16 << 20
 )
 
@@ -62,13 +63,9 @@ type call struct {
 func (c *Client) do(ctx context.Context, call call, into any) (raw []byte, err error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	req, err := c.request(ctx, call)
+	resp, err := c.send(ctx, call)
 	if err != nil {
 		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.failed(ctx, err)
 	}
 	defer resp.Body.Close()
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("content-type"))
@@ -84,6 +81,19 @@ func (c *Client) do(ctx context.Context, call call, into any) (raw []byte, err e
 		return nil, &StrangerError{Server: c.Server(), Answer: "it sent " + describe(resp.StatusCode) + " and no JSON that fits"}
 	}
 	return raw, nil
+}
+
+// send makes a call up to the beginning of its answer.
+func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
+	req, err := c.request(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return resp, nil
 }
 
 // request writes a call down.

@@ -126,7 +126,7 @@ func (c *Client) Change(ctx context.Context, change Change, terms Terms) (*Chang
 	maps.Copy(body, change.body)
 	answer := new(Changed)
 	raw, err := c.do(ctx, call{
-		method: change.method, path: append([]string{"models", change.Model}, change.path...),
+		method: change.method, path: registry(append([]string{"models", change.Model}, change.path...)...),
 		body: body, long: change.long, terms: terms,
 	}, answer)
 	if err != nil {
@@ -194,7 +194,7 @@ func (c *Client) Register(ctx context.Context, model string, r Registration, ter
 	}
 	answer := new(Registered)
 	raw, err := c.do(ctx, call{
-		method: http.MethodPost, path: []string{"models", model, "versions"}, body: body, long: true, terms: terms,
+		method: http.MethodPost, path: registry("models", model, "versions"), body: body, long: true, terms: terms,
 	}, answer)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,6 @@
-// Package client asks a running Onda about its models over HTTP, and changes them: the
-// other side of the paths under /registry/v1. It works directly and through a sidecar,
-// whose address then ends in /v1.0/invoke/<app id>/method.
+// Package client asks a running Onda over HTTP about its models and its dead letters, and
+// changes them: the other side of the paths under /registry/v1 and /events/v1. It works directly
+// and through a sidecar, whose address then ends in /v1.0/invoke/<app id>/method.
 package client
 
 import (
@@ -22,9 +22,9 @@ type Options struct {
 	// Server is the address of an Onda, such as "http://127.0.0.1:8080", or of a sidecar that
 	// invokes it. Without a scheme it means http.
 	Server string
-	// Token that lets its bearer change models; empty for none.
+	// Token that lets its bearer change models and read dead letters; empty for none.
 	Token string
-	// Actor is who makes the changes, in printable characters; empty leaves it to the server.
+	// Actor is who makes the changes: see [CheckActor]. Empty leaves it to the server.
 	Actor string
 	// Agent is the program and its version.
 	Agent string
@@ -99,9 +99,17 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, c.options.Timeout, errTimeout)
 }
 
-// address of a path below /registry/v1.
+// address of a path.
 func (c *Client) address(query url.Values, path ...string) string {
-	u := c.base.JoinPath(append([]string{"registry", "v1"}, path...)...)
+	u := c.base.JoinPath(path...)
 	u.RawQuery = query.Encode()
 	return u.String()
+}
+
+// registry is a path of the registry.
+func registry(path ...string) []string { return append([]string{"registry", "v1"}, path...) }
+
+// deadLetters is a path of the dead letters.
+func deadLetters(path ...string) []string {
+	return append([]string{"events", "v1", "deadletters"}, path...)
 }

@@ -25,7 +25,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("%s: %v", server, err)
 			continue
 		}
-		if got := c.address(nil, "models", "faq"); got != want {
+		if got := c.address(nil, registry("models", "faq")...); got != want {
 			t.Errorf("%s: got %s, want %s", server, got, want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: &endless{}}, nil
 	})
 	_, _, err := c.Models(t.Context())
-	if stranger, ok := errors.AsType[*StrangerError](err); !ok || stranger.Answer != "it sent more than 67108864 bytes" {
+	if stranger, ok := errors.AsType[*StrangerError](err); !ok || stranger.Answer != "it sent more than 134217728 bytes" {
 		t.Errorf("got %v, want too much", err)
 	}
 }

@@ -77,7 +77,7 @@ func (e *LostError) Error() string {
 // Unwrap gives the reason.
 func (e *LostError) Unwrap() error { return e.Err }
 
-// StrangerError says that somebody answered who is not Onda's registry.
+// StrangerError says that somebody answered who is not Onda.
 type StrangerError struct {
 	// Server that was asked.
 	Server string
@@ -87,7 +87,7 @@ type StrangerError struct {
 
 // Error names the server and what it answered.
 func (e *StrangerError) Error() string {
-	return fmt.Sprintf("what answers at %s is not Onda's registry: %s", e.Server, e.Answer)
+	return fmt.Sprintf("what answers at %s is not Onda: %s", e.Server, e.Answer)
 }
 
 // SidecarError says that a sidecar answered which was not told for whom the request is.

@@ -121,13 +121,13 @@ func (c *Client) Models(ctx context.Context) (models []Model, raw []byte, err er
 	var answer struct {
 		Models []Model `json:"models"`
 	}
-	raw, err = c.do(ctx, call{method: http.MethodGet, path: []string{"models"}}, &answer)
+	raw, err = c.do(ctx, call{method: http.MethodGet, path: registry("models")}, &answer)
 	return answer.Models, raw, err
 }
 
 // Model gives a model.
 func (c *Client) Model(ctx context.Context, name string) (*Model, []byte, error) {
-	return get[Model](ctx, c, call{path: []string{"models", name}})
+	return get[Model](ctx, c, call{path: registry("models", name)})
 }
 
 // History lists at most so many of a model's changes, newest first.
@@ -136,19 +136,19 @@ func (c *Client) History(ctx context.Context, name string, limit int) (entries [
 		Entries []catalog.Entry `json:"entries"`
 	}
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
-	raw, err = c.do(ctx, call{method: http.MethodGet, path: []string{"models", name, "history"}, query: query}, &answer)
+	raw, err = c.do(ctx, call{method: http.MethodGet, path: registry("models", name, "history"), query: query}, &answer)
 	return answer.Entries, raw, err
 }
 
 // Evidence gives what the judge of a model's rollout has seen.
 func (c *Client) Evidence(ctx context.Context, name string) (*Evidence, error) {
-	evidence, _, err := get[Evidence](ctx, c, call{path: []string{"models", name, "evidence"}})
+	evidence, _, err := get[Evidence](ctx, c, call{path: registry("models", name, "evidence")})
 	return evidence, err
 }
 
 // Status says how the replica that answers stands.
 func (c *Client) Status(ctx context.Context) (*Status, []byte, error) {
-	return get[Status](ctx, c, call{path: []string{"status"}})
+	return get[Status](ctx, c, call{path: registry("status")})
 }
 
 func get[T any](ctx context.Context, c *Client, call call) (*T, []byte, error) {

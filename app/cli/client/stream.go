@@ -22,7 +22,32 @@ type line struct {
 }
 
 // stream reads a streamed answer up to its result.
-func (c *Client) stream(ctx context.Context, body io.Reader, progress func(Progress)) ([]byte, error) {
+func (c *Client) stream(ctx context.Context, body io.Reader, progress func(Progress)) (result []byte, err error) {
+	err = c.lines(ctx, body, func(text []byte) (last bool, err error) {
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return true, &StrangerError{Server: c.Server(), Answer: "it sent a line of progress that is no JSON"}
+		}
+		switch {
+		case l.Error != "":
+			if l.Status == 0 {
+				l.Status = http.StatusInternalServerError
+			}
+			return true, c.refusal(l.Status, "", text)
+		case len(l.Result) > 0:
+			result = bytes.Clone(l.Result)
+			return true, nil
+		case l.Progress != nil && progress != nil:
+			progress(*l.Progress)
+		}
+		return false, nil
+	})
+	return result, err
+}
+
+// lines reads an answer line by line, up to the one that is said to be the last. An answer
+// without one was cut off.
+func (c *Client) lines(ctx context.Context, body io.Reader, read func(text []byte) (last bool, err error)) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
@@ -30,24 +55,12 @@ func (c *Client) stream(ctx context.Context, body io.Reader, progress func(Progr
 		if len(text) == 0 {
 			continue
 		}
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
-			return nil, &StrangerError{Server: c.Server(), Answer: "it sent a line of progress that is no JSON"}
-		}
-		switch {
-		case l.Error != "":
-			if l.Status == 0 {
-				l.Status = http.StatusInternalServerError
-			}
-			return nil, c.refusal(l.Status, "", text)
-		case len(l.Result) > 0:
-			return bytes.Clone(l.Result), nil
-		case l.Progress != nil && progress != nil:
-			progress(*l.Progress)
+		if last, err := read(text); last || err != nil {
+			return err
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, c.failed(ctx, err)
+		return c.failed(ctx, err)
 	}
-	return nil, c.failed(ctx, errCut)
+	return c.failed(ctx, errCut)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/onda-serving/onda/app/cli/client"
 	"github.com/onda-serving/onda/app/cli/command"
 	"github.com/onda-serving/onda/app/deadletters"
 )
@@ -72,22 +72,6 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// query writes a filter into an address.
-func query(f deadletters.Filter, limit int, cursor string) url.Values {
-	values := url.Values{"limit": {strconv.Itoa(limit)}}
-	for name, value := range map[string]string{"code": f.Code, "model": f.Model, "state": string(f.State), "source": f.Source, "cursor": cursor} {
-		if value != "" {
-			values.Set(name, value)
-		}
-	}
-	for name, at := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !at.IsZero() {
-			values.Set(name, at.Format(time.RFC3339Nano))
-		}
-	}
-	return values
-}
-
 // list makes the command list.
 func (s *settings) list() *cobra.Command {
 	f, limit, cursor := &filter{}, 0, ""
@@ -99,7 +83,7 @@ func (s *settings) list() *cobra.Command {
 		if limit < 1 || limit > deadletters.MaxLimit {
 			return badArgument("--limit %d: want 1 to %d", limit, deadletters.MaxLimit)
 		}
-		page, raw, err := s.list(ctx, query(chosen, limit, cursor))
+		page, raw, err := s.client.Letters(ctx, chosen, limit, cursor)
 		if err != nil {
 			return err
 		}
@@ -124,7 +108,7 @@ func (s *session) answer(raw []byte, show func()) error {
 	return nil
 }
 
-func (s *session) showPage(page deadletters.Page) {
+func (s *session) showPage(page *deadletters.Page) {
 	if len(page.Letters) == 0 {
 		fmt.Fprintln(s.out, "no dead letters")
 		return
@@ -136,7 +120,7 @@ func (s *session) showPage(page deadletters.Page) {
 	}
 	t.Flush()
 	if page.Cursor != "" {
-		fmt.Fprintf(s.out, "There are more: add --cursor %s\n", clean(page.Cursor))
+		fmt.Fprintf(s.out, "There are more: add --cursor %s\n", client.Clean(page.Cursor))
 	}
 }
 
@@ -146,7 +130,7 @@ func cell(text string) string {
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most-1]) + "…"
 	}
-	if text = clean(text); text == "" {
+	if text = client.Clean(text); text == "" {
 		return "-"
 	}
 	return text
@@ -157,7 +141,7 @@ func when(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05Z") 
 // show makes the command show.
 func (s *settings) show() *cobra.Command {
 	cmd := s.command("show ID", "show a dead letter with its event", command.Exactly(1), func(ctx context.Context, s *session, args []string) error {
-		letter, raw, err := s.show(ctx, args[0])
+		letter, raw, err := s.client.Letter(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -167,7 +151,7 @@ func (s *settings) show() *cobra.Command {
 	return cmd
 }
 
-func (s *session) showLetter(l deadletters.Letter) {
+func (s *session) showLetter(l *deadletters.Letter) {
 	by := map[string]string{deadletters.ByOnda: "Onda refused it", deadletters.BySidecar: "the sidecar gave it up"}[l.By]
 	state := string(l.State)
 	switch {
@@ -175,6 +159,9 @@ func (s *session) showLetter(l deadletters.Letter) {
 		state += fmt.Sprintf(" %s, as replay %d", when(l.ReplayedAt), l.LastReplay)
 	case l.State == deadletters.Replaying:
 		state += fmt.Sprintf(", as replay %d", l.LastReplay)
+	}
+	if l.ReplayedBy != "" {
+		state += ", by " + l.ReplayedBy
 	}
 	replay := ""
 	if l.Replay > 0 {
@@ -196,27 +183,19 @@ func (s *session) showLetter(l deadletters.Letter) {
 		{"note", l.Note},
 	} {
 		if fact[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", fact[0], clean(fact[1]))
+			fmt.Fprintf(t, "%s\t%s\n", fact[0], client.Clean(fact[1]))
 		}
 	}
 	t.Flush()
 	var text bytes.Buffer
 	switch {
 	case len(l.Original) > 0 && json.Indent(&text, l.Original, "", "  ") == nil:
-		fmt.Fprintf(s.out, "\n%s\n", cleanLines(text.String()))
+		fmt.Fprintf(s.out, "\n%s\n", client.CleanLines(text.String()))
 	case len(l.OriginalBytes) > 0:
 		fmt.Fprintf(s.out, "\nThe event is %d bytes that are no CloudEvent in JSON; -o json has them in base64.\n", len(l.OriginalBytes))
 	default:
 		fmt.Fprintln(s.out, "\nThe event was not kept.")
 	}
-}
-
-func cleanLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = clean(line)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // completionTime bounds the wait for a server while somebody types.
@@ -225,14 +204,13 @@ const completionTime = time.Second
 // newest lists the newest letters for the completion of a command line. A server that does not
 // answer is no reason to say anything.
 func (s *settings) newest(ctx context.Context) []deadletters.Letter {
-	a, err := s.connect()
+	c, err := s.connect(completionTime)
 	if err != nil {
 		return nil
 	}
-	defer a.http.CloseIdleConnections()
-	a.timeout = completionTime
+	defer c.Close()
 	const enough = 100
-	page, _, err := a.list(ctx, query(deadletters.Filter{}, enough, ""))
+	page, _, err := c.Letters(ctx, deadletters.Filter{}, enough, "")
 	if err != nil {
 		return nil
 	}
@@ -244,7 +222,7 @@ func (s *settings) values(of func(deadletters.Letter) string) cobra.CompletionFu
 	return func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		var all []string
 		for _, l := range s.newest(cmd.Context()) {
-			if value := clean(of(l)); value != "" && value == of(l) {
+			if value := client.Clean(of(l)); value != "" && value == of(l) {
 				all = append(all, value)
 			}
 		}
@@ -262,7 +240,7 @@ func (s *settings) letters(but deadletters.State) cobra.CompletionFunc {
 		var all []string
 		for _, l := range s.newest(cmd.Context()) {
 			if (but == "" || l.State != but) && !slices.Contains(args, l.ID) {
-				all = append(all, clean(l.ID)+"\t"+clean(l.Code+" "+l.Model+" "+l.RequestSource+" "+l.RequestID))
+				all = append(all, client.Clean(l.ID)+"\t"+client.Clean(l.Code+" "+l.Model+" "+l.RequestSource+" "+l.RequestID))
 			}
 		}
 		return command.Begin(all, prefix), cobra.ShellCompDirectiveNoFileComp

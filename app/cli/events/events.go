@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +31,8 @@ type Defaults struct {
 	Server string
 	// Token that lets its bearer read dead letters and put them back; empty for none.
 	Token string
+	// User is who is logged in; empty where nobody knows.
+	User string
 	// Version of this program.
 	Version string
 }
@@ -40,8 +41,8 @@ type Defaults struct {
 type settings struct {
 	Defaults
 
-	server, token, output string
-	timeout               time.Duration
+	server, token, output, actor string
+	timeout                      time.Duration
 }
 
 // New makes the command events.
@@ -57,9 +58,11 @@ func New(d Defaults) *cobra.Command {
 	// The token that the environment has is no default of its flag, because defaults are printed.
 	flags.StringVar(&s.token, "token", "", "token that lets you read dead letters and put them back; ONDA_REGISTRY_TOKEN")
 	flags.StringVarP(&s.output, "output", "o", "table", "table for people, json for programs: what the server answered")
+	flags.StringVar(&s.actor, "actor", client.Actor(d.User), "who puts letters back, to be noted in them")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "longest time of one call")
 	command.Complete(cmd, "server", command.Nothing)
 	command.Complete(cmd, "token", command.Nothing)
+	command.Complete(cmd, "actor", command.Nothing)
 	command.Complete(cmd, "timeout", command.Nothing)
 	command.Complete(cmd, "output", command.OneOf("table\tfor people", "json\twhat the server answered"))
 	return cmd
@@ -67,8 +70,7 @@ func New(d Defaults) *cobra.Command {
 
 // session is the run of one command.
 type session struct {
-	*api
-
+	client   *client.Client
 	settings *settings
 	in       io.Reader
 	out, err io.Writer
@@ -79,16 +81,16 @@ func (s *settings) command(use, short string, args cobra.PositionalArgs, run fun
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := s.connect()
+			c, err := s.connect(s.timeout)
 			if err != nil {
 				return command.WrongUsage(cmd, "%v", err)
 			}
-			defer a.http.CloseIdleConnections()
+			defer c.Close()
 			// After the first signal the handler is gone: a second one ends the process at once.
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop)
-			err = run(ctx, &session{api: a, settings: s, in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}, args)
+			err = run(ctx, &session{client: c, settings: s, in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}, args)
 			if err != nil && ctx.Err() != nil {
 				return &command.ExitError{Code: command.Interrupted, Text: "interrupted: what was not put back can be put back later"}
 			}
@@ -102,15 +104,20 @@ func (s *settings) command(use, short string, args cobra.PositionalArgs, run fun
 	return cmd
 }
 
-// connect checks the flags and makes the client; it asks nobody yet.
-func (s *settings) connect() (*api, error) {
+// connect checks the flags and makes the client; it asks nobody yet. timeout bounds a call.
+func (s *settings) connect(timeout time.Duration) (*client.Client, error) {
 	if s.output != "table" && s.output != "json" {
 		return nil, fmt.Errorf("--output %q: want table or json", s.output)
 	}
-	if s.timeout <= 0 {
-		return nil, fmt.Errorf("--timeout %s: want a time such as 10m", s.timeout)
+	if err := client.CheckActor(s.actor); err != nil {
+		return nil, err
 	}
-	return newAPI(s.server, cmp.Or(s.token, s.Token), "onda/"+s.Version, s.timeout)
+	if timeout <= 0 {
+		return nil, fmt.Errorf("--timeout %s: want a time such as 10m", timeout)
+	}
+	return client.New(client.Options{
+		Server: s.server, Token: cmp.Or(s.token, s.Token), Actor: s.actor, Agent: "onda/" + s.Version, Timeout: timeout,
+	})
 }
 
 // argumentError is an argument that cannot be meant.
@@ -131,7 +138,7 @@ func (s *settings) explain(err error) error {
 	if ended, ok := errors.AsType[*command.ExitError](err); ok {
 		return ended
 	}
-	text := clean(err.Error())
+	text := client.Clean(err.Error())
 	if no, ok := errors.AsType[*client.Error](err); ok {
 		text += s.remedy(no)
 	}
@@ -139,7 +146,7 @@ func (s *settings) explain(err error) error {
 		text += "\nIs it running? Say where with --server URL, or export ONDA_SERVER=URL."
 	}
 	if sidecar, ok := errors.AsType[*client.SidecarError](err); ok {
-		text += "\nAsk Onda through it: --server " + clean(sidecar.Through)
+		text += "\nAsk Onda through it: --server " + client.Clean(sidecar.Through)
 	}
 	if _, ok := errors.AsType[*client.StrangerError](err); ok {
 		text += "\nIs --server (or ONDA_SERVER) right? Through a sidecar it is such as http://127.0.0.1:3500/v1.0/invoke/onda/method."
@@ -176,18 +183,4 @@ func (s *session) confirmed(question string) bool {
 	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
-}
-
-// clean makes one line of text that others wrote, without anything that a terminal would obey.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '\ufffd'
-		default:
-			return r
-		}
-	}, text)
 }

@@ -20,10 +20,12 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
+	"github.com/onda-serving/onda/app/cli/client"
 	"github.com/onda-serving/onda/app/cli/command"
 	"github.com/onda-serving/onda/app/cli/events"
 	"github.com/onda-serving/onda/app/deadletters"
 	"github.com/onda-serving/onda/app/ingress/eventsapi"
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -81,7 +83,7 @@ func newOnda(t *testing.T) *onda {
 		Store: &store{texts: map[string]string{}, etags: map[string]int{}}, Publisher: &o.publisher, RequestsTopic: "requests",
 		TTL: 24 * time.Hour, Now: func() time.Time { return o.now }, Log: zerolog.Nop(),
 	}
-	door := eventsapi.New(eventsapi.Config{Changes: eventsapi.ChangesToken, Token: "s3cret", MaxLetter: 1 << 20, ReadTimeout: time.Second, Timeout: time.Minute}, o.book, zerolog.Nop())
+	door := eventsapi.New(eventsapi.Config{Changes: operator.ChangesToken, Token: "s3cret", MaxLetter: 1 << 20, ReadTimeout: time.Second, Timeout: time.Minute}, o.book, zerolog.Nop())
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.agent = r.Header.Get("User-Agent")
 		door.ServeHTTP(w, r)
@@ -118,7 +120,7 @@ func (o *onda) fill(t *testing.T) (ids [3]string) {
 
 // run runs a command line with the token, and gives everything that it wrote.
 func (o *onda) run(stdin string, args ...string) (code int, stdout, stderr string) {
-	return run(stdin, events.Defaults{Server: o.URL, Token: "s3cret", Version: "1.2.3"}, args...)
+	return run(stdin, events.Defaults{Server: o.URL, Token: "s3cret", User: "ann", Version: "1.2.3"}, args...)
 }
 
 func run(stdin string, d events.Defaults, args ...string) (code int, stdout, stderr string) {
@@ -197,6 +199,7 @@ func TestCommands(t *testing.T) {
 			{"wrong-limit", "", []string{"list", "--limit", "0"}},
 			{"wrong-output", "", []string{"list", "-o", "yaml"}},
 			{"wrong-timeout", "", []string{"list", "--timeout", "0s"}},
+			{"wrong-actor", "", []string{"list", "--actor", "a\x1bb"}},
 			{"wrong-server", "", []string{"list", "--server", "ftp://x"}},
 			{"wrong-cursor", "", []string{"list", "--cursor", "x"}},
 			{"help", "", []string{"--help"}},
@@ -216,7 +219,8 @@ func TestCommands(t *testing.T) {
 					args = append(args, names.Replace(arg))
 				}
 				code, stdout, stderr := o.run(s.stdin, args...)
-				golden(t, s.golden, code, strings.ReplaceAll(stdout, o.URL, "SERVER"), stderr)
+				stdout = strings.NewReplacer(o.URL, "SERVER", client.Actor("ann"), "ann@host").Replace(stdout)
+				golden(t, s.golden, code, stdout, stderr)
 			}
 			if name == "reading" && o.agent != "onda/1.2.3" {
 				t.Errorf("called itself %q", o.agent)
@@ -250,12 +254,12 @@ func TestWhoAnswers(t *testing.T) {
 		{"wrong token", o.URL, "x", []string{"list"}, "the header authorization is missing or wrong: send \"Bearer \" and the token of ONDA_REGISTRY_TOKEN\nIs the token that of this server? It comes from --token, or else from ONDA_REGISTRY_TOKEN."},
 		{"off", say(403, `{"error":"closed"}`), "x", []string{"list"}, "closed\nThat is set where Onda runs; the token is then shown from here: export ONDA_REGISTRY_TOKEN=..., or add --token."},
 		{"nobody", nobody.URL, "x", []string{"list"}, "no Onda answers at " + nobody.URL + ": connection refused\nIs it running? Say where with --server URL, or export ONDA_SERVER=URL."},
-		{"stranger", say(200, "<html>"), "x", []string{"list"}, "status 200 OK, and no JSON that fits\nIs --server"},
-		{"other stranger", say(502, "<html>"), "x", []string{"list"}, "status 502 Bad Gateway, and no reason\nIs --server"},
+		{"stranger", say(200, "<html>"), "x", []string{"list"}, "it sent status 200 OK and no JSON that fits\nIs --server"},
+		{"other stranger", say(502, "<html>"), "x", []string{"list"}, "status 502 Bad Gateway\nIs --server"},
 		{"sidecar", say(404, `{"errorCode":"ERR","message":"what"}`), "x", []string{"list"}, "is a Dapr sidecar, and not Onda behind it\nAsk Onda through it: --server http://127.0.0.1:"},
 		{"sidecar without Onda", say(500, `{"errorCode":"ERR","message":"what"}`), "x", []string{"list"}, ": ERR: what"},
 		{"slow", slow.URL, "x", []string{"list", "--timeout", "50ms"}, "no answer from " + slow.URL + " within 50ms\nWait longer with --timeout."},
-		{"stream without end", say(200, `{"id":"a1","outcome":"replayed"}`+"\n"), "x", []string{"replay", "--all", "--yes"}, "broke: unexpected EOF"},
+		{"stream without end", say(200, `{"id":"a1","outcome":"replayed"}`+"\n"), "x", []string{"replay", "--all", "--yes"}, "broke: it was closed before there was a whole answer"},
 		{"stream of a stranger", say(200, "hello\n"), "x", []string{"replay", "--all", "--yes"}, "it sent a line that is no JSON"},
 		{"control characters", say(400, `{"error":"a\u001b[2Jb\nc"}`), "x", []string{"list"}, "onda: a\ufffd[2Jb c\n"},
 	}

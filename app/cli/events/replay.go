@@ -33,7 +33,7 @@ func (s *settings) replay() *cobra.Command {
 		case !chosen.Empty() && all:
 			return badArgument("--all takes no other flags that choose letters")
 		}
-		return s.replayMany(ctx, replayAsk{Filter: chosen, All: all, Again: again}, yes)
+		return s.replayMany(ctx, client.Replays{Filter: chosen, All: all, Again: again}, yes)
 	})
 	f.declare(s, cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "put all of them back")
@@ -48,7 +48,7 @@ func (s *settings) replay() *cobra.Command {
 func (s *session) replayEach(ctx context.Context, ids []string, again bool) error {
 	var counts deadletters.Counts
 	for _, id := range ids {
-		result, err := s.api.replay(ctx, id, again)
+		result, err := s.client.Replay(ctx, id, again)
 		switch {
 		case err != nil && (len(ids) == 1 || !ofLetter(err)):
 			return s.sum(counts, err)
@@ -74,7 +74,7 @@ func ofLetter(err error) bool {
 }
 
 // replayMany puts back what a filter takes, after a look at how many that is.
-func (s *session) replayMany(ctx context.Context, ask replayAsk, yes bool) error {
+func (s *session) replayMany(ctx context.Context, ask client.Replays, yes bool) error {
 	if !yes {
 		n, more, err := s.number(ctx, ask)
 		switch {
@@ -93,7 +93,11 @@ func (s *session) replayMany(ctx context.Context, ask replayAsk, yes bool) error
 		}
 	}
 	var told error
-	counts, err := s.replayAll(ctx, ask, func(result deadletters.Result) { told = firstOf(told, s.tell(result)) })
+	counts, err := s.client.ReplayAll(ctx, ask, func(result deadletters.Result) {
+		if told == nil {
+			told = s.tell(result)
+		}
+	})
 	if told != nil {
 		return told
 	}
@@ -101,7 +105,7 @@ func (s *session) replayMany(ctx context.Context, ask replayAsk, yes bool) error
 }
 
 // number counts the letters that would be put back, up to a page of them.
-func (s *session) number(ctx context.Context, ask replayAsk) (n int, more bool, err error) {
+func (s *session) number(ctx context.Context, ask client.Replays) (n int, more bool, err error) {
 	states := []deadletters.State{ask.State}
 	switch {
 	case ask.State == deadletters.Replayed && !ask.Again:
@@ -111,7 +115,7 @@ func (s *session) number(ctx context.Context, ask replayAsk) (n int, more bool, 
 	}
 	for _, state := range states {
 		ask.State = state
-		page, _, err := s.list(ctx, query(ask.Filter, deadletters.MaxLimit, ""))
+		page, _, err := s.client.Letters(ctx, ask.Filter, deadletters.MaxLimit, "")
 		if err != nil {
 			return 0, false, err
 		}
@@ -139,7 +143,7 @@ func (s *session) tell(r deadletters.Result) error {
 	if r.Note != "" && r.Outcome == deadletters.PutBack {
 		text += "; " + r.Note
 	}
-	_, err := fmt.Fprintf(s.out, "%s  %s\n", clean(r.ID), clean(text))
+	_, err := fmt.Fprintf(s.out, "%s  %s\n", client.Clean(r.ID), client.Clean(text))
 	return err
 }
 

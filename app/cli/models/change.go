@@ -150,9 +150,9 @@ func (s *session) showChanged(changed *client.Changed, before *client.Model) {
 	if before != nil {
 		text = cmp.Or(change(&before.State, &changed.State), "nothing to change")
 	}
-	s.print("%s: %s (revision %d)", clean(changed.Name), clean(text), changed.Revision)
+	s.print("%s: %s (revision %d)", client.Clean(changed.Name), client.Clean(text), changed.Revision)
 	if changed.Report != nil && changed.Report.Text != "" {
-		s.print("%s", clean(changed.Report.Text))
+		s.print("%s", client.Clean(changed.Report.Text))
 	}
 }
 

@@ -59,7 +59,7 @@ func models(ctx context.Context, c *client.Client, _ []string) ([]string, error)
 		if m.Managed() {
 			words = stateText(&m.State)
 		}
-		all = append(all, clean(m.Name)+"\t"+clean(words))
+		all = append(all, client.Clean(m.Name)+"\t"+client.Clean(words))
 	}
 	slices.Sort(all)
 	return all, err
@@ -82,7 +82,7 @@ func versions(ctx context.Context, c *client.Client, args []string) ([]string, e
 		if when := ago(m.Versions[number].RegisteredAt, time.Now()); when != "" {
 			words = append(words, "registered "+when)
 		}
-		all = append(all, fmt.Sprintf("%d\t%s", number, clean(strings.Join(words, ", "))))
+		all = append(all, fmt.Sprintf("%d\t%s", number, client.Clean(strings.Join(words, ", "))))
 	}
 	return all, nil
 }
@@ -115,7 +115,7 @@ func labels(ctx context.Context, c *client.Client, args []string) ([]string, err
 		if named[label] != 0 {
 			words = fmt.Sprintf("version %d", named[label])
 		}
-		all = append(all, clean(label)+"\t"+words)
+		all = append(all, client.Clean(label)+"\t"+words)
 	}
 	return all, nil
 }

@@ -67,7 +67,7 @@ func (e *conflictError) text() string {
 		by = fmt.Sprintf(" by %s %s", e.by, ago(e.at, time.Now()))
 	}
 	return fmt.Sprintf("%s\n  you wanted: %s (from revision %d)\n  now:        %s (revision %d)\nLook at it with \"onda models show %s\", and try again if you still want it.",
-		clean(inFlags(e.no.Message)), e.wanted, e.revision, clean(stateText(&e.no.Current.State)+by), e.no.Current.Revision, e.model)
+		client.Clean(inFlags(e.no.Message)), e.wanted, e.revision, client.Clean(stateText(&e.no.Current.State)+by), e.no.Current.Revision, e.model)
 }
 
 // explain makes the error that a command ends with: what was wrong, and then what to do.
@@ -90,7 +90,7 @@ func (s *session) explain(err error) error {
 
 // advise adds what to do to an error.
 func (s *session) advise(err error) string {
-	text := cleanLines(inFlags(err.Error()))
+	text := client.CleanLines(inFlags(err.Error()))
 	if conflict, ok := errors.AsType[*conflictError](err); ok {
 		return conflict.text()
 	}
@@ -101,7 +101,7 @@ func (s *session) advise(err error) string {
 		return text + "\nIs it running? Say where with --server URL, or export ONDA_SERVER=URL."
 	}
 	if sidecar, ok := errors.AsType[*client.SidecarError](err); ok {
-		return text + "\nAsk Onda through it: --server " + clean(sidecar.Through)
+		return text + "\nAsk Onda through it: --server " + client.Clean(sidecar.Through)
 	}
 	if _, ok := errors.AsType[*client.StrangerError](err); ok {
 		return text + "\nIs --server (or ONDA_SERVER) right? Through a sidecar it is such as http://127.0.0.1:3500/v1.0/invoke/onda/method."

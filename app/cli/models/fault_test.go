@@ -125,12 +125,12 @@ func TestErrors(t *testing.T) {
 		{"conflict", refuse(409, "version 2 is named by the label live: move that first"), "retire faq 2", "version 2 is named by the label live: move that first\n"},
 		{"failure", refuse(500, "internal error"), "list", "internal error\n"},
 		{"sidecar", write(500, "application/json", `{"errorCode": "ERR_DIRECT_INVOKE", "message": "failed to invoke, id: onda"}`), "list", "the sidecar at URL: ERR_DIRECT_INVOKE: failed to invoke, id: onda\n"},
-		{"page", write(404, "text/html", "<h1>404</h1>"), "list", "what answers at URL is not Onda's registry: status 404 Not Found" + stranger},
-		{"success that is none", write(200, "text/html", "<h1>Welcome</h1>"), "list", "what answers at URL is not Onda's registry: it sent status 200 OK and no JSON that fits" + stranger},
+		{"page", write(404, "text/html", "<h1>404</h1>"), "list", "what answers at URL is not Onda: status 404 Not Found" + stranger},
+		{"success that is none", write(200, "text/html", "<h1>Welcome</h1>"), "list", "what answers at URL is not Onda: it sent status 200 OK and no JSON that fits" + stranger},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example", http.StatusFound)
-		}, "list", "what answers at URL is not Onda's registry: status 302 Found, redirects to https://login.example" + stranger},
-		{"progress that is none", write(200, "application/x-ndjson", "hello\n"), "list", "what answers at URL is not Onda's registry: it sent a line of progress that is no JSON" + stranger},
+		}, "list", "what answers at URL is not Onda: status 302 Found, redirects to https://login.example" + stranger},
+		{"progress that is none", write(200, "application/x-ndjson", "hello\n"), "list", "what answers at URL is not Onda: it sent a line of progress that is no JSON" + stranger},
 		{"streamed failure", write(200, "application/x-ndjson", `{"progress": {"stage": "load"}}`+"\n"+`{"error": "version 2 cannot be loaded: the file is damaged", "status": 400}`+"\n"), "list", "version 2 cannot be loaded: the file is damaged\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

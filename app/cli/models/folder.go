@@ -16,6 +16,7 @@ import (
 
 	"github.com/onda-serving/onda/app/artifact"
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/cli/client"
 )
 
 // The files that mean something to Onda itself.
@@ -233,9 +234,9 @@ func (f *folder) check() error {
 		got, ok := sums[name]
 		switch want := f.manifest.Files[name]; {
 		case !ok:
-			return fmt.Errorf("%s names %s, which is not in %s", manifestFile, clean(name), f.dir)
+			return fmt.Errorf("%s names %s, which is not in %s", manifestFile, client.Clean(name), f.dir)
 		case got.SHA256 != want:
-			return fmt.Errorf("%s: SHA-256 is %s, %s says %s: the file is damaged or was changed", filepath.Join(f.dir, name), got.SHA256, manifestFile, clean(want))
+			return fmt.Errorf("%s: SHA-256 is %s, %s says %s: the file is damaged or was changed", filepath.Join(f.dir, name), got.SHA256, manifestFile, client.Clean(want))
 		}
 	}
 	return nil

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +59,7 @@ func New(d Defaults) *cobra.Command {
 	// The token that the environment has is no default of its flag, because defaults are printed.
 	flags.StringVar(&s.token, "token", "", "token that lets you change models; ONDA_REGISTRY_TOKEN")
 	flags.StringVarP(&s.output, "output", "o", "table", "table for people, json for programs: what the server answered")
-	flags.StringVar(&s.actor, "actor", actor(d.User), "who makes a change, for the history")
+	flags.StringVar(&s.actor, "actor", client.Actor(d.User), "who makes a change, for the history")
 	flags.DurationVar(&s.timeout, "timeout", 10*time.Minute, "longest time of one call, and of one upload")
 	command.Complete(cmd, "server", command.Nothing)
 	command.Complete(cmd, "token", command.Nothing)
@@ -69,30 +67,6 @@ func New(d Defaults) *cobra.Command {
 	command.Complete(cmd, "timeout", command.Nothing)
 	command.Complete(cmd, "output", command.OneOf("table\tfor people", "json\twhat the server answered"))
 	return cmd
-}
-
-// maxActor is how many bytes of an actor the server takes.
-const maxActor = 128
-
-// actor is "user@host", as far as both are known and can be said.
-func actor(user string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = ""
-	}
-	name := strings.Trim(user+"@"+host, "@")
-	if checkActor(name) != nil {
-		return ""
-	}
-	return name
-}
-
-// checkActor says whether the server takes a name.
-func checkActor(name string) error {
-	if len(name) > maxActor || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("actor %q: want at most %d bytes of printable characters", clean(name), maxActor)
-	}
-	return nil
 }
 
 // session is the run of one command that talks to a running Onda.
@@ -147,7 +121,7 @@ func (s *settings) connect(cmd *cobra.Command) (*client.Client, error) {
 	if s.output != "table" && s.output != "json" {
 		return nil, command.WrongUsage(cmd, "--output %q: want table or json", s.output)
 	}
-	if err := checkActor(s.actor); err != nil {
+	if err := client.CheckActor(s.actor); err != nil {
 		return nil, command.WrongUsage(cmd, "%v", err)
 	}
 	if s.timeout <= 0 {

@@ -106,7 +106,7 @@ func (s *stages) tell(p client.Progress) {
 		s.end()
 		text := stageTexts[p.Stage]
 		if text == "" {
-			text = "the server: " + clean(p.Stage)
+			text = "the server: " + client.Clean(p.Stage)
 		}
 		s.name, s.now = p.Stage, s.screen.stage(text, p.Total, p.Stage == "fetch")
 	}

@@ -160,7 +160,7 @@ func (f *registerFlags) agree(name string, dir *folder) (string, error) {
 	case m == nil:
 		return name, nil
 	case name != "" && m.Name != name:
-		return "", fmt.Errorf("%s says name: %s, the command line %s: want the same", manifestFile, clean(m.Name), name)
+		return "", fmt.Errorf("%s says name: %s, the command line %s: want the same", manifestFile, client.Clean(m.Name), name)
 	case f.version.Version != 0 && f.version.Version != m.Version:
 		return "", fmt.Errorf("%s says version: %d, the command line %d: want the same", manifestFile, m.Version, f.version.Version)
 	}
@@ -198,8 +198,10 @@ func (s *session) upload(ctx context.Context, files []localFile) error {
 	for _, file := range missing {
 		err := s.client.Upload(ctx, client.Blob{
 			SHA256: file.SHA256, Size: file.Size, Open: file.open,
-			Sent:  func(bytes int64) { sending.set(done + bytes) },
-			Again: func(err error) { sending.again("%s: %s; trying again", clean(file.name), clean(err.Error())) },
+			Sent: func(bytes int64) { sending.set(done + bytes) },
+			Again: func(err error) {
+				sending.again("%s: %s; trying again", client.Clean(file.name), client.Clean(err.Error()))
+			},
 		})
 		if err != nil {
 			return fmt.Errorf("send %s: %w", file.name, err)
@@ -235,7 +237,7 @@ func (s *session) registerVersion(ctx context.Context, name string, f *registerF
 // is a failure: whoever registers a version wants to use it.
 func (s *session) endKnown(name string, r *client.Registered, raw []byte, f *registerFlags, m *client.Model) error {
 	v := r.Version
-	known := fmt.Sprintf("%s version %d was registered before, by %s %s", name, v.Version, clean(v.RegisteredBy), ago(v.RegisteredAt, time.Now()))
+	known := fmt.Sprintf("%s version %d was registered before, by %s %s", name, v.Version, client.Clean(v.RegisteredBy), ago(v.RegisteredAt, time.Now()))
 	standing := catalog.Standing("")
 	if m != nil {
 		standing = m.Standing[v.Version]
@@ -255,7 +257,7 @@ func (s *session) endKnown(name string, r *client.Registered, raw []byte, f *reg
 		return &command.ExitError{Code: command.Failed, Text: known + " and is retired, which cannot be undone: register the files under another number"}
 	default:
 		return &command.ExitError{Code: command.Failed, Text: fmt.Sprintf("%s and is %s\nIf it is meant to answer all the same: onda models label %s live %d --accept %s",
-			known, clean(strings.ReplaceAll(string(standing), "_", " ")), name, v.Version, catalog.AcceptRolledBack)}
+			known, client.Clean(strings.ReplaceAll(string(standing), "_", " ")), name, v.Version, catalog.AcceptRolledBack)}
 	}
 }
 
@@ -288,7 +290,7 @@ func (f *registerFlags) differ(v *catalog.Version) []string {
 
 func (s *session) showRegistered(name string, r *client.Registered, m *client.Model) {
 	v := r.Version
-	s.print("%s version %d is registered, digest %s", name, v.Version, clean(shortDigest(v.Digest)))
+	s.print("%s version %d is registered, digest %s", name, v.Version, client.Clean(shortDigest(v.Digest)))
 	report := r.Report
 	var parts []string
 	for _, part := range []struct{ text, value string }{
@@ -308,7 +310,7 @@ func (s *session) showRegistered(name string, r *client.Registered, m *client.Mo
 		s.print("  %s: the largest difference is %s", plural(int64(golden.Cases), "golden answer", "golden answers"), difference(golden.MaxDifference))
 	}
 	for _, warning := range report.Warnings {
-		s.print("  warning: %s", clean(warning))
+		s.print("  warning: %s", client.Clean(warning))
 	}
 	if hint := nextStep(name, v.Version, m); hint != "" {
 		s.note("%s", hint)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
 
 	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
@@ -91,30 +90,6 @@ func (s *screen) paint(text string, as style) string {
 		return text
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", as, text)
-}
-
-// clean makes one line of text that others wrote, without anything that a terminal would
-// obey. Empty texts become "-" in tables: see [table.add].
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '\ufffd'
-		default:
-			return r
-		}
-	}, text)
-}
-
-// cleanLines is [clean] for a text of several lines.
-func cleanLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = clean(line)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // cut shortens text to so many columns.

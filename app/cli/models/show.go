@@ -33,9 +33,9 @@ func (s *settings) show() *cobra.Command {
 }
 
 func (s *session) showModel(ctx context.Context, m *client.Model) {
-	s.print("%s  %s", s.paint(clean(m.Name), bold), headline(m))
+	s.print("%s  %s", s.paint(client.Clean(m.Name), bold), headline(m))
 	if m.Serving != nil && !m.Serving.InSync {
-		s.print("%s", s.paint("this replica is not in sync: "+cmp.Or(clean(m.Serving.Reason), "it says no reason"), red))
+		s.print("%s", s.paint("this replica is not in sync: "+cmp.Or(client.Clean(m.Serving.Reason), "it says no reason"), red))
 	}
 	s.print("")
 	s.showVersions(m)
@@ -58,7 +58,7 @@ func headline(m *client.Model) string {
 		live := fmt.Sprintf("live %d", m.Labels[scoring.LabelLive])
 		state = strings.Replace(state, live, fmt.Sprintf("%s (before: %d)", live, m.Previous), 1)
 	}
-	return clean(fmt.Sprintf("revision %d: %s", m.Revision, state))
+	return client.Clean(fmt.Sprintf("revision %d: %s", m.Revision, state))
 }
 
 func (s *session) showVersions(m *client.Model) {
@@ -84,7 +84,7 @@ func (s *session) showVersions(m *client.Model) {
 		t.add(number, stateCell(m.Standing[number], live.State), strings.Join(labels[number], " "), share,
 			size(v.SizeBytes), memory, ago(v.RegisteredAt, time.Now()), v.RegisteredBy, shortDigest(v.Digest))
 		if live.Reason != "" {
-			failures = append(failures, fmt.Sprintf("version %d: %s", number, clean(live.Reason)))
+			failures = append(failures, fmt.Sprintf("version %d: %s", number, client.Clean(live.Reason)))
 		}
 	}
 	t.show(s.screen, "")
@@ -138,7 +138,7 @@ func (s *session) showSignature(m *client.Model) {
 	if !ok || len(v.Inputs)+len(v.Outputs) == 0 {
 		return
 	}
-	s.print("\nSignature of version %d, pipeline %s", live, clean(cmp.Or(v.Pipeline, "none")))
+	s.print("\nSignature of version %d, pipeline %s", live, client.Clean(cmp.Or(v.Pipeline, "none")))
 	t := newTable("", "NAME", "DATATYPE", "SHAPE")
 	for _, in := range v.Inputs {
 		t.add("input", in.Name, in.Datatype, shape(in.Shape))

@@ -19,17 +19,17 @@ func (s *session) showRollout(ctx context.Context, m *client.Model) {
 	if r.Status == catalog.Running {
 		status = fmt.Sprintf("step %d of %d (%s) begun %s", r.Step+1, len(r.Steps), stepShare(r), ago(r.StepSince, time.Now()))
 	}
-	s.print("\n%s", clean(fmt.Sprintf("Rollout %s: version %d in place of %d, %s", r.ID, r.Candidate, r.Baseline, status)))
+	s.print("\n%s", client.Clean(fmt.Sprintf("Rollout %s: version %d in place of %d, %s", r.ID, r.Candidate, r.Baseline, status)))
 	s.print("  rule     %s", ruleText(&r.Rule))
 	if r.Verdict != "" {
-		s.print("  verdict  %s", clean(r.Verdict))
+		s.print("  verdict  %s", client.Clean(r.Verdict))
 	}
 	evidence, err := s.client.Evidence(ctx, m.Name)
 	if err != nil || evidence.Rollout != r.ID {
 		return // there is none yet, or none any more
 	}
 	if d := evidence.Decision; d.Action != "" && r.Status == catalog.Running {
-		s.print("  judge    %s", clean(decisionText(d)))
+		s.print("  judge    %s", client.Clean(decisionText(d)))
 	}
 	t := newTable("", "VERSION", "REQUESTS", "ERRORS", "P99")
 	for _, row := range []struct {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"github.com/onda-serving/onda/app/cli/client"
 )
 
 // table lines up cells. Texts that others wrote are cleaned, and on a terminal no line is
@@ -36,7 +38,7 @@ func (t *table) add(values ...any) {
 		if !ok {
 			c.text = fmt.Sprint(value)
 		}
-		c.text = clean(c.text)
+		c.text = client.Clean(c.text)
 		if c.text == "" {
 			c.text = "-"
 		}

@@ -67,7 +67,7 @@ func (w *watcher) look(ctx context.Context) (ended bool, err error) {
 	case w.id == "":
 		w.id = r.ID
 	case r.ID != w.id:
-		return false, &command.ExitError{Code: command.Failed, Text: fmt.Sprintf("rollout %s of %s ended, and %s began meanwhile: see \"onda models history %s\"", w.id, w.name, clean(r.ID), w.name)}
+		return false, &command.ExitError{Code: command.Failed, Text: fmt.Sprintf("rollout %s of %s ended, and %s began meanwhile: see \"onda models history %s\"", w.id, w.name, client.Clean(r.ID), w.name)}
 	}
 	if r.Status != catalog.Running {
 		return true, w.end(r, raw)
@@ -86,7 +86,7 @@ func (w *watcher) bear(ctx context.Context, err error) error {
 	}
 	if w.lost.IsZero() {
 		w.lost = time.Now()
-		w.note("%s; trying again", clean(err.Error()))
+		w.note("%s; trying again", client.Clean(err.Error()))
 	}
 	if time.Since(w.lost) > patience {
 		return fmt.Errorf("%w; %s", err, w.still)
@@ -103,7 +103,7 @@ func (w *watcher) tell(r *catalog.Rollout, e *client.Evidence) {
 		text = decisionText(e.Decision) // which names the step
 		about += e.Decision.Action
 	}
-	text = clean(fmt.Sprintf("version %d: %s", r.Candidate, text))
+	text = client.Clean(fmt.Sprintf("version %d: %s", r.Candidate, text))
 	if w.lively {
 		w.update(text)
 		return
@@ -117,7 +117,7 @@ func (w *watcher) tell(r *catalog.Rollout, e *client.Evidence) {
 // end tells how a rollout ended. What was rolled back is a failure.
 func (w *watcher) end(r *catalog.Rollout, raw []byte) error {
 	w.endLine()
-	verdict := cmp.Or(clean(r.Verdict), "no reason was given")
+	verdict := cmp.Or(client.Clean(r.Verdict), "no reason was given")
 	promoted := r.Status == catalog.Promoted
 	if err := w.answer(raw, func() {
 		if promoted {
@@ -130,5 +130,5 @@ func (w *watcher) end(r *catalog.Rollout, raw []byte) error {
 		return nil
 	}
 	return &command.ExitError{Code: command.Failed, Text: fmt.Sprintf("%s: version %d was %s, version %d answers: %s",
-		w.name, r.Candidate, clean(strings.ReplaceAll(r.Status, "_", " ")), r.Baseline, verdict)}
+		w.name, r.Candidate, client.Clean(strings.ReplaceAll(r.Status, "_", " ")), r.Baseline, verdict)}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rivo/uniseg"
 
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/cli/client"
 )
 
 func TestAgo(t *testing.T) {
@@ -124,7 +125,7 @@ func FuzzCut(f *testing.F) {
 	f.Add("", 0)
 	f.Fuzz(func(t *testing.T, text string, columns int) {
 		columns %= 1000
-		got := cut(clean(text), columns)
+		got := cut(client.Clean(text), columns)
 		if columns >= 0 && uniseg.StringWidth(got) > columns {
 			t.Errorf("%q has %d columns, want at most %d", got, uniseg.StringWidth(got), columns)
 		}

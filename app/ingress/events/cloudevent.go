@@ -50,6 +50,8 @@ type cloudEvent struct {
 	DataRefSHA256 string `json:"datarefsha256"`
 	// Replay is the number of times that an operator has put the event back.
 	Replay string `json:"ondareplay"`
+	// Request is the fingerprint of an asynchronous request, from before it was an event.
+	Request string `json:"ondarequest"`
 
 	replay int
 }
@@ -127,6 +129,9 @@ func (e *cloudEvent) key() answers.Key {
 // fingerprint tells what the event asks. Its time and its trace are those of a message, which
 // a sender that tries again makes anew.
 func (e *cloudEvent) fingerprint() string {
+	if e.Source == answers.AsyncSource && e.Request != "" {
+		return e.Request
+	}
 	return answers.Fingerprint(e.Subject, e.DataContentType, string(e.Data), e.DataBase64, e.DataRef, e.DataRefSHA256)
 }
 

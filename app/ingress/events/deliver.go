@@ -9,10 +9,6 @@ import (
 	"github.com/onda-serving/onda/app/wire"
 )
 
-// AsyncSource is the source of events that Onda publishes for callers who do not want to wait.
-// Nothing is published for them: the caller reads the record.
-const AsyncSource = "onda/async"
-
 // deliver scores one event.
 func (c *Consumer) deliver(ctx context.Context, body []byte, subject string) (status string) {
 	event, err := parse(body, subject)
@@ -98,6 +94,11 @@ func (c *Consumer) settle(ctx context.Context, event cloudEvent, body []byte, ex
 	}
 	stands, err := c.keep(ctx, event, record)
 	switch {
+	case scoring.CodeOf(err) == scoring.TooLarge && failure == nil:
+		// What is kept instead says that, and why.
+		return c.settle(ctx, event, body, expected, nil, scoring.Errorf(scoring.TooLarge, "the answer cannot be kept: %s", scoring.AsError(err).Message).WithCause(err))
+	case scoring.CodeOf(err) == scoring.TooLarge:
+		return c.drop(event, err) // the original alone is smaller, and the sidecar has it
 	case err != nil:
 		return c.retry(event, err)
 	case string(stands.Event) == string(record.Event):
@@ -115,7 +116,7 @@ func (c *Consumer) keep(ctx context.Context, event cloudEvent, record answers.Re
 
 // repeat answers an event as it was answered before.
 func (c *Consumer) repeat(ctx context.Context, event cloudEvent, body []byte, record *answers.Record) (status string) {
-	if event.Source != AsyncSource && record.Request != event.fingerprint() {
+	if event.Source != answers.AsyncSource && record.Request != event.fingerprint() {
 		return c.deadLetter(ctx, event, body, scoring.Errorf(scoring.Conflict,
 			"another event with this id and source was answered before, with another subject or other data: want an id that is new for each event of a source"))
 	}
@@ -142,8 +143,8 @@ func (c *Consumer) publishRecord(ctx context.Context, event cloudEvent, body []b
 // send publishes the event of a record. ok is false where that failed, and status then says
 // what becomes of the delivery.
 func (c *Consumer) send(ctx context.Context, event cloudEvent, body []byte, record *answers.Record) (status string, ok bool) {
-	if event.Source == AsyncSource {
-		return "", true
+	if event.Source == answers.AsyncSource {
+		return c.lead(ctx, event, record)
 	}
 	topic, what := c.config.ResultsTopic, "result"
 	if record.Status == answers.Failed {
@@ -160,6 +161,20 @@ func (c *Consumer) send(ctx context.Context, event cloudEvent, body []byte, reco
 	default:
 		return c.deadLetter(ctx, event, body, err), false
 	}
+}
+
+// lead makes the answer of an asynchronous request the one that its caller finds, who does not
+// know of replays. It is what the publishing is for all others.
+func (c *Consumer) lead(ctx context.Context, event cloudEvent, record *answers.Record) (status string, ok bool) {
+	if event.replay == 0 || c.parts.Answers == nil {
+		return "", true
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := c.parts.Answers.Answered(ctx, event.key(), record); err != nil {
+		return c.retry(event, err), false
+	}
+	return "", true
 }
 
 // publish sends an event within a time of its own: the request's budget is spent on the
@@ -198,7 +213,7 @@ func (c *Consumer) deadLetter(ctx context.Context, event cloudEvent, original []
 // buried counts a dead letter.
 func (c *Consumer) buried(event cloudEvent, err error) {
 	text := "event sent to the dead-letter topic"
-	if event.Source == AsyncSource {
+	if event.Source == answers.AsyncSource {
 		text = "asynchronous request failed: its record says why"
 	}
 	c.parts.Observer.Event("dead_letter", err)

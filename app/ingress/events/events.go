@@ -48,6 +48,8 @@ type Answers interface {
 	Find(ctx context.Context, key answers.Key) (*answers.Record, error)
 	// Keep records an answer, and gives the record that stands.
 	Keep(ctx context.Context, key answers.Key, r answers.Record) (*answers.Record, error)
+	// Answered notes that a request was answered anew, for its caller to find.
+	Answered(ctx context.Context, key answers.Key, r *answers.Record) error
 }
 
 // Fetcher gets data that an event only refers to: see dataref.Fetcher, which implements it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,9 @@ func (m *memory) Keep(_ context.Context, key answers.Key, r answers.Record) (*an
 	m.records[key] = r
 	return &r, m.keep
 }
+
+// Answered is tested with a real book: see TestAsyncReplay.
+func (m *memory) Answered(context.Context, answers.Key, *answers.Record) error { return nil }
 
 // versions is a scorer whose model is another version with each call.
 type versions struct {
@@ -200,7 +204,7 @@ func TestAsync(t *testing.T) {
 	t.Parallel()
 	d, m, v := remembering()
 	body := strings.Replace(event(predictData), `"shop"`, `"onda/async"`, 1)
-	key := answers.Key{Source: events.AsyncSource, ID: "7"}
+	key := answers.Key{Source: answers.AsyncSource, ID: "7"}
 	m.records = map[answers.Key]answers.Record{key: {Status: answers.Pending, Request: "of the HTTP request"}}
 	for range 2 {
 		if status := d.deliver(t, body); status != "SUCCESS" || len(d.publisher.messages) != 0 {
@@ -215,6 +219,86 @@ func TestAsync(t *testing.T) {
 	d.deliver(t, strings.Replace(body, `"7"`, `"8"`, 1))
 	if r := m.records[key]; r.Status != answers.Failed || !strings.Contains(string(r.Event), "no such input") || len(d.publisher.messages) != 0 {
 		t.Errorf("kept %s: %s, and %s published", r.Status, r.Event, d.publisher.messages)
+	}
+}
+
+// documents is a state store that can be away from one write to the next.
+type documents struct {
+	texts map[string][]byte
+	etags map[string]int
+	saves int
+	// bad is the number of the write that fails; 0 for none.
+	bad int
+}
+
+func (s *documents) Get(_ context.Context, key string) ([]byte, string, error) {
+	if s.etags[key] == 0 {
+		return nil, "", nil
+	}
+	return s.texts[key], strconv.Itoa(s.etags[key]), nil
+}
+
+func (s *documents) SaveFor(_ context.Context, key string, value []byte, etag string, _ time.Duration) error {
+	if s.saves++; s.saves == s.bad {
+		return errors.New("gone")
+	}
+	if n := s.etags[key]; n > 0 && strconv.Itoa(n) != etag || n == 0 && etag != "" {
+		return scoring.Errorf(scoring.Conflict, "stale")
+	}
+	s.texts[key] = value
+	s.etags[key]++
+	return nil
+}
+
+// TestAsyncReplay has a caller who knows nothing of replays find the newest answer, although
+// each of them has a record of its own that never changes.
+func TestAsyncReplay(t *testing.T) {
+	t.Parallel()
+	d, v := &door{}, &versions{}
+	store := &documents{texts: map[string][]byte{}, etags: map[string]int{}}
+	book := &answers.Book{Store: store, TTL: time.Hour}
+	d.handler = d.made(events.Parts{Scorer: v, Answers: book})
+	key := answers.Key{Source: answers.AsyncSource, ID: "7"}
+	deliver := func(more, want string) {
+		t.Helper()
+		body := strings.Replace(event(predictData, `, "ondarequest": "asked"`, more), `"shop"`, `"onda/async"`, 1)
+		if status := d.deliver(t, body); status != want || len(d.publisher.messages) != 0 {
+			t.Fatalf("got %s, and %s published, want %s", status, d.publisher.messages, want)
+		}
+	}
+	finds := func(status answers.Status, text string) {
+		t.Helper()
+		r, err := book.Newest(t.Context(), key)
+		if err != nil || r == nil || r.Status != status || !strings.Contains(string(r.Event), text) {
+			t.Fatalf("got %+v, %v, want %s %s", r, err, status, text)
+		}
+	}
+	if _, err := book.Keep(t.Context(), key, answers.Record{Status: answers.Pending, Request: "asked"}); err != nil {
+		t.Fatal(err)
+	}
+	// The sidecar gave the first delivery up, and the first replay fails.
+	v.err = scoring.Errorf(scoring.Invalid, "no such input")
+	deliver(`, "ondareplay": "1"`, "SUCCESS")
+	finds(answers.Failed, "no such input")
+	v.err = nil
+	// The note of the next one is lost, and its delivery comes again.
+	store.bad = store.saves + 2
+	deliver(`, "ondareplay": "2"`, "RETRY")
+	finds(answers.Failed, "no such input")
+	scored := v.calls
+	deliver(`, "ondareplay": "2"`, "SUCCESS")
+	finds(answers.Done, fmt.Sprintf(`"modelversion":"%d"`, scored))
+	// What comes late changes nothing.
+	v.err = scoring.Errorf(scoring.Invalid, "no such input")
+	deliver(`, "ondareplay": "3"`, "SUCCESS")
+	deliver("", "SUCCESS")
+	deliver(`, "ondareplay": "1"`, "SUCCESS")
+	finds(answers.Done, fmt.Sprintf(`"modelversion":"%d"`, scored))
+	for replay, want := range []answers.Status{answers.Failed, answers.Failed, answers.Done, answers.Failed} {
+		key.Replay = replay
+		if r, err := book.Find(t.Context(), key); err != nil || r.Status != want || r.Request != "asked" {
+			t.Errorf("%d: got %+v, %v, want %s", replay, r, err, want)
+		}
 	}
 }
 

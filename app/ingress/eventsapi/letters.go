@@ -2,7 +2,6 @@ package eventsapi
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,8 +11,8 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/deadletters"
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
-	"github.com/onda-serving/onda/app/wire"
 )
 
 // defaultLimit is how many letters a page has whose request does not say.
@@ -31,7 +30,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.write(w, http.StatusOK, page)
+	h.door.Answer(w, http.StatusOK, page)
 	return nil
 }
 
@@ -39,7 +38,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 func parseQuery(raw string) (f deadletters.Filter, limit int, cursor string, err error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return f, 0, "", scoring.Errorf(scoring.Invalid, "the query cannot be read: %s", clip(err.Error()))
+		return f, 0, "", scoring.Errorf(scoring.Invalid, "the query cannot be read: %s", operator.Clip(err.Error()))
 	}
 	limit = defaultLimit
 	state := ""
@@ -49,21 +48,21 @@ func parseQuery(raw string) (f deadletters.Filter, limit int, cursor string, err
 	known = append(known, "limit", "since", "until")
 	for name, values := range query {
 		if len(values) > 1 {
-			return f, 0, "", scoring.Errorf(scoring.Invalid, "%q is there twice: want it once", clip(name))
+			return f, 0, "", scoring.Errorf(scoring.Invalid, "%q is there twice: want it once", operator.Clip(name))
 		}
 		switch {
 		case texts[name] != nil:
 			*texts[name] = values[0]
 		case times[name] != nil:
 			if *times[name], err = time.Parse(time.RFC3339Nano, values[0]); err != nil {
-				return f, 0, "", scoring.Errorf(scoring.Invalid, "%s is %q: want a time such as 2026-01-31T12:00:00Z", name, clip(values[0]))
+				return f, 0, "", scoring.Errorf(scoring.Invalid, "%s is %q: want a time such as 2026-01-31T12:00:00Z", name, operator.Clip(values[0]))
 			}
 		case name == "limit":
 			if limit, err = strconv.Atoi(values[0]); err != nil {
-				return f, 0, "", scoring.Errorf(scoring.Invalid, "limit is %q: want a whole number, 1 to %d", clip(values[0]), deadletters.MaxLimit)
+				return f, 0, "", scoring.Errorf(scoring.Invalid, "limit is %q: want a whole number, 1 to %d", operator.Clip(values[0]), deadletters.MaxLimit)
 			}
 		default:
-			return f, 0, "", scoring.Errorf(scoring.Invalid, "unknown parameter %q: want %s", clip(name), strings.Join(known, ", "))
+			return f, 0, "", scoring.Errorf(scoring.Invalid, "unknown parameter %q: want %s", operator.Clip(name), strings.Join(known, ", "))
 		}
 	}
 	f.State = deadletters.State(state)
@@ -78,7 +77,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.write(w, http.StatusOK, letter)
+	h.door.Answer(w, http.StatusOK, letter)
 	return nil
 }
 
@@ -93,11 +92,11 @@ func (h *Handler) replay(w http.ResponseWriter, r *http.Request) error {
 	// A caller who hangs up must not leave a letter half put back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.config.Timeout)
 	defer cancel()
-	result, err := h.service.Replay(ctx, r.PathValue("id"), body.Again)
+	result, err := h.service.Replay(ctx, r.PathValue("id"), body.Again, operator.Actor(r))
 	if err != nil {
 		return err
 	}
-	h.write(w, http.StatusOK, result)
+	h.door.Answer(w, http.StatusOK, result)
 	return nil
 }
 
@@ -134,53 +133,17 @@ func (h *Handler) replayAll(w http.ResponseWriter, r *http.Request) error {
 	if body.Empty() != body.All {
 		return scoring.Errorf(scoring.Invalid, `want a filter, such as {"code": "Unavailable"}, or {"all": true} without one`)
 	}
-	out := newLines(w)
-	counts, err := h.service.ReplayAll(r.Context(), body.Filter, body.Again, func(result deadletters.Result) { out.write(result) })
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the server's own bound is for answers
+	out := operator.NewLines(w)
+	counts, err := h.service.ReplayAll(r.Context(), body.Filter, body.Again, operator.Actor(r), func(result deadletters.Result) { out.Write(result) })
 	last := total{Done: err == nil, Counts: counts}
 	if err != nil {
 		e := scoring.AsError(err)
 		last.Error, last.Status = e.Message, e.Code.HTTPStatus()
-		h.log.Warn().Err(err).Msg("not all dead letters were put back")
+		h.door.Log.Warn().Err(err).Msg("not all dead letters were put back")
 	}
-	out.write(last)
+	out.Write(last)
 	return nil
-}
-
-// lines writes JSON values to a caller, a line each and each at once.
-type lines struct {
-	w          http.ResponseWriter
-	controller *http.ResponseController
-	// gone says that the caller left.
-	gone bool
-}
-
-func newLines(w http.ResponseWriter) *lines {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	w.Header().Set("X-Accel-Buffering", "no") // some proxies would hold the lines back
-	l := &lines{w: w, controller: http.NewResponseController(w)}
-	_ = l.controller.SetWriteDeadline(time.Time{}) // the server's own bound is for answers
-	w.WriteHeader(http.StatusOK)
-	return l
-}
-
-// write writes a line. A caller who left, or who does not read, gets no more.
-func (l *lines) write(v any) {
-	if l.gone {
-		return
-	}
-	body, err := wire.Marshal(v)
-	if err != nil {
-		body = wire.EncodeError(scoring.InternalError(err))
-	}
-	_ = l.controller.SetWriteDeadline(time.Now().Add(answerTimeout))
-	_, err = l.w.Write(append(body, '\n'))
-	if err == nil {
-		if err = l.controller.Flush(); errors.Is(err, http.ErrNotSupported) {
-			err = nil
-		}
-	}
-	l.gone = err != nil
-	_ = l.controller.SetWriteDeadline(time.Time{})
 }
 
 // deliver takes one delivery from Dapr. The answer's code is always 200: Dapr reads the
@@ -190,13 +153,13 @@ func (h *Handler) deliver(w http.ResponseWriter, r *http.Request) error {
 	var status string
 	switch {
 	case err != nil:
-		abandon(w, r)
+		operator.Abandon(w, r)
 		status = h.service.Refuse(err)
 	case size > h.config.MaxLetter:
 		status = h.service.DeliverOversized(r.Context(), size, h.config.MaxLetter, sum)
 	default:
 		status = h.service.Deliver(r.Context(), body)
 	}
-	h.write(w, http.StatusOK, map[string]string{"status": status})
+	h.door.Answer(w, http.StatusOK, map[string]string{"status": status})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -39,7 +40,7 @@ func (h *Handler) hasBlob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !ok {
-		return scoring.Errorf(scoring.NotFound, "there is no file with the SHA-256 %s: PUT it there", clip(sum))
+		return scoring.Errorf(scoring.NotFound, "there is no file with the SHA-256 %s: PUT it there", operator.Clip(sum))
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
@@ -56,8 +57,8 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) error {
 		code = scoring.CodeOf(err).String()
 	}
 	h.changed(actionUpload, code)
-	event := h.log.Info().Str("action", actionUpload).Str("code", code).Str("actor", actorOf(r)).
-		Str("sha256", clip(r.PathValue("sum"))).Int64("bytes", r.ContentLength).Dur("took_ms", time.Since(start))
+	event := h.door.Log.Info().Str("action", actionUpload).Str("code", code).Str("actor", operator.Actor(r)).
+		Str("sha256", operator.Clip(r.PathValue("sum"))).Int64("bytes", r.ContentLength).Dur("took_ms", time.Since(start))
 	if err != nil {
 		event.Err(err).Msg("change refused")
 		return err
@@ -67,13 +68,13 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) error {
 	if created {
 		status = http.StatusCreated
 	}
-	abandon(w, r) // what is there already is not read again
-	h.write(w, status, blob{SHA256: r.PathValue("sum"), Size: r.ContentLength})
+	operator.Abandon(w, r) // what is there already is not read again
+	h.door.Answer(w, status, blob{SHA256: r.PathValue("sum"), Size: r.ContentLength})
 	return nil
 }
 
 func (h *Handler) uploaded(w http.ResponseWriter, r *http.Request) (created bool, err error) {
-	if err := h.authorise(r); err != nil {
+	if err := h.door.Authorise(r); err != nil {
 		return false, err
 	}
 	if err := h.checkUpload(r); err != nil {
@@ -100,7 +101,7 @@ func (h *Handler) uploaded(w http.ResponseWriter, r *http.Request) (created bool
 func storeError(err error) error {
 	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, fs.ErrPermission} {
 		if errors.Is(err, cause) {
-			return statusError{cause: scoring.AsError(err), status: http.StatusInsufficientStorage, header: "Connection", value: "close"}
+			return operator.StatusError{Cause: scoring.AsError(err), Status: http.StatusInsufficientStorage, Header: "Connection", Value: "close"}
 		}
 	}
 	return err
@@ -113,9 +114,9 @@ func (h *Handler) checkUpload(r *http.Request) error {
 	}
 	switch {
 	case r.ContentLength < 0:
-		return statusError{
-			cause:  scoring.Errorf(scoring.Invalid, "content-length is missing: send the number of bytes of the file"),
-			status: http.StatusLengthRequired, header: "Connection", value: "close",
+		return operator.StatusError{
+			Cause:  scoring.Errorf(scoring.Invalid, "content-length is missing: send the number of bytes of the file"),
+			Status: http.StatusLengthRequired, Header: "Connection", Value: "close",
 		}
 	case r.ContentLength > h.config.MaxBlob:
 		return scoring.Errorf(scoring.TooLarge, "the file is too large: at most %d bytes are allowed (ONDA_MAX_ARTIFACT), got %d bytes", h.config.MaxBlob, r.ContentLength)
@@ -147,7 +148,7 @@ func (a *arriving) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		_ = a.deadlines.SetReadDeadline(time.Time{})
 	default:
-		err = a.handler.bodyError(a.request, a.handler.config.MaxBlob, err)
+		err = a.handler.door.BodyError(a.request, err)
 	}
 	return n, err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/admin"
+	"github.com/onda-serving/onda/app/ingress/operator/operatortest"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -80,7 +81,7 @@ func TestUploadNeedsALength(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	conn := dial(t, r, "PUT "+blobPath+" HTTP/1.1\r\n"+authorised+"Transfer-Encoding: chunked\r\n\r\n")
-	expect(t, read(t, conn), 411, failure("content-length is missing: send the number of bytes of the file"))
+	expect(t, read(t, conn), 411, operatortest.Failure("content-length is missing: send the number of bytes of the file"))
 }
 
 func TestUploadThatIsCutOff(t *testing.T) {
@@ -90,7 +91,7 @@ func TestUploadThatIsCutOff(t *testing.T) {
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, read(t, conn), 400, failure("the body is cut off: fewer bytes arrived than were announced"))
+	expect(t, read(t, conn), 400, operatortest.Failure("the body is cut off: fewer bytes arrived than were announced"))
 }
 
 // TestFullStore has a caller that looks for the answer only when all is sent: the connection
@@ -108,7 +109,7 @@ func TestFullStore(t *testing.T) {
 			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
 				t.Fatalf("the body cannot be sent: %v", err)
 			}
-			expect(t, read(t, conn), 507, failure("artifact store: no"))
+			expect(t, read(t, conn), 507, operatortest.Failure("artifact store: no"))
 			if got := r.counter.last(); got != "upload Unavailable" {
 				t.Errorf("counted %q", got)
 			}
@@ -163,14 +164,14 @@ func TestUploadThatStops(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(r *rig) { r.config.ReadTimeout = 50 * time.Millisecond })
 	conn := dial(t, r, "PUT "+blobPath+" HTTP/1.1\r\n"+authorised+"Content-Length: 10\r\n\r\n12345")
-	expect(t, read(t, conn), 504, failure("the body did not arrive within 50ms"))
+	expect(t, read(t, conn), 504, operatortest.Failure("the body did not arrive within 50ms"))
 }
 
 func TestChangeWhoseBodyStops(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(r *rig) { r.config.ReadTimeout = 50 * time.Millisecond })
 	conn := dial(t, r, "PUT "+models+"/m/pin HTTP/1.1\r\n"+authorised+"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
-	expect(t, read(t, conn), 504, failure("the body did not arrive within 50ms"))
+	expect(t, read(t, conn), 504, operatortest.Failure("the body did not arrive within 50ms"))
 }
 
 // TestRefusedBodyIsNotWaitedFor sends no byte of a body that is refused for its headers.
@@ -200,7 +201,7 @@ func TestChunkedChangeIsBounded(t *testing.T) {
 	r := start(t)
 	chunk := "8000\r\n" + strings.Repeat(" ", 0x8000) + "\r\n"
 	conn := dial(t, r, "PUT "+models+"/m/pin HTTP/1.1\r\n"+authorised+"Transfer-Encoding: chunked\r\n\r\n"+chunk+chunk+"1\r\n \r\n0\r\n\r\n")
-	expect(t, read(t, conn), 413, failure("the body is too large: at most 65536 bytes are allowed for a change, got more than that"))
+	expect(t, read(t, conn), 413, operatortest.Failure("the body is too large: at most 65536 bytes are allowed for a change, got more than that"))
 }
 
 func TestAFewUploadsAtOnce(t *testing.T) {
@@ -218,7 +219,7 @@ func TestAFewUploadsAtOnce(t *testing.T) {
 		<-inside
 	}
 	got := r.call(t, "PUT", blobPath, "x")
-	expect(t, got, 429, failure("16 files are being uploaded, and no more are taken at once: try again"))
+	expect(t, got, 429, operatortest.Failure("16 files are being uploaded, and no more are taken at once: try again"))
 	if got.header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After is %q, want 1", got.header.Get("Retry-After"))
 	}

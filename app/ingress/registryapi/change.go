@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/admin"
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -51,7 +52,7 @@ func (h *Handler) change(action string, read reader, streams bool) operation {
 		// bound on the time of an answer begins with the answer.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		made := func() error {
-			return h.caught(func() (err error) {
+			return h.door.Caught(func() (err error) {
 				line.outcome, err = run()
 				return err
 			})
@@ -80,13 +81,13 @@ type changeLine struct {
 
 // prepare reads the request. cancel must be called when the change is over.
 func (h *Handler) prepare(w http.ResponseWriter, in *asked, read reader) (run func() (outcome, error), cancel func(), err error) {
-	if err := h.authorise(in.Request); err != nil {
+	if err := h.door.Authorise(in.Request); err != nil {
 		return nil, nil, err
 	}
 	if in.ask.Revision, err = revisionOf(in.Request); err != nil {
 		return nil, nil, err
 	}
-	in.ask.Actor = actorOf(in.Request)
+	in.ask.Actor = operator.Actor(in.Request)
 	if in.body, err = h.readBody(w, in.Request); err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +111,7 @@ func (h *Handler) budget(r *http.Request) (context.Context, context.CancelFunc, 
 	if text := r.Header.Get(timeoutHeader); text != "" {
 		ms, err := strconv.ParseInt(text, 10, 32)
 		if err != nil || ms < 1 {
-			return nil, nil, scoring.Errorf(scoring.Invalid, "header x-request-timeout-ms is %q: want a whole number of milliseconds, at least 1", clip(text))
+			return nil, nil, scoring.Errorf(scoring.Invalid, "header x-request-timeout-ms is %q: want a whole number of milliseconds, at least 1", operator.Clip(text))
 		}
 		timeout = min(timeout, time.Duration(ms)*time.Millisecond)
 	}
@@ -124,7 +125,7 @@ func (h *Handler) answer(w http.ResponseWriter, out outcome) {
 	if out.location != "" {
 		w.Header().Set("Location", out.location)
 	}
-	h.write(w, out.status, out.body)
+	h.door.Answer(w, out.status, out.body)
 }
 
 // ended counts and logs a change: who asked for what, and what came of it.
@@ -134,9 +135,9 @@ func (h *Handler) ended(in *asked, line *changeLine, start time.Time, err error)
 		code = scoring.CodeOf(err).String()
 	}
 	h.changed(line.action, code)
-	event := h.log.Info().Str("action", line.action).Str("code", code).Str("actor", actorOf(in.Request)).Str("model", clip(in.PathValue("model")))
+	event := h.door.Log.Info().Str("action", line.action).Str("code", code).Str("actor", operator.Actor(in.Request)).Str("model", operator.Clip(in.PathValue("model")))
 	if id := in.Header.Get(idHeader); id != "" {
-		event = event.Str("id", clip(id))
+		event = event.Str("id", operator.Clip(id))
 	}
 	if err != nil {
 		event.Err(err).Dur("took_ms", time.Since(start)).Msg("change refused")
@@ -149,7 +150,7 @@ func (h *Handler) ended(in *asked, line *changeLine, start time.Time, err error)
 func wantsStream(r *http.Request) bool {
 	for item := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
 		kind, _, _ := strings.Cut(item, ";")
-		if strings.EqualFold(strings.TrimSpace(kind), streamType) {
+		if strings.EqualFold(strings.TrimSpace(kind), operator.LinesType) {
 			return true
 		}
 	}

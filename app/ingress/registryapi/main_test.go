@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,8 @@ import (
 
 	"github.com/onda-serving/onda/app/admin"
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/ingress/operator"
+	"github.com/onda-serving/onda/app/ingress/operator/operatortest"
 	"github.com/onda-serving/onda/app/ingress/registryapi"
 	"github.com/onda-serving/onda/app/judge"
 	"github.com/onda-serving/onda/app/scoring"
@@ -208,7 +209,7 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-const token = "s3cret"
+const token = operatortest.Token
 
 // rig is a door on fakes, behind a real server whose time for an answer is short.
 type rig struct {
@@ -225,7 +226,7 @@ func start(t *testing.T, configure ...func(*rig)) *rig {
 	t.Helper()
 	r := &rig{service: &service{}}
 	r.config = registryapi.Config{
-		Changes: registryapi.ChangesToken, Token: token, MaxBody: 1 << 16, MaxBlob: 1 << 20,
+		Changes: operator.ChangesToken, Token: token, MaxBody: 1 << 16, MaxBlob: 1 << 20,
 		ReadTimeout: 5 * time.Second, ChangeTimeout: time.Minute, Observer: &r.counter,
 	}
 	for _, c := range configure {
@@ -257,28 +258,8 @@ type answer struct {
 // call sends a request with the token; headers are "Name: value".
 func (r *rig) call(t *testing.T, method, path, body string, headers ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
-	}
-	resp, err := r.client.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	got := operatortest.Call(t, &r.client, method, r.server.URL+path, body, headers...)
+	return answer{got.Status, got.Header, got.Body}
 }
 
 func expect(t *testing.T, got answer, status int, body string) {
@@ -286,16 +267,6 @@ func expect(t *testing.T, got answer, status int, body string) {
 	if got.status != status || got.body != body {
 		t.Errorf("got %d %s\nwant %d %s", got.status, got.body, status, body)
 	}
-}
-
-func failure(message string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(map[string]string{"error": message}); err != nil {
-		panic(err)
-	}
-	return strings.TrimSpace(b.String())
 }
 
 var _ registryapi.Service = (*admin.Admin)(nil)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/onda-serving/onda/app/admin"
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -70,7 +71,7 @@ func limitOf(r *http.Request) (int, error) {
 	query := r.URL.Query()
 	for name := range query {
 		if name != "limit" {
-			return 0, scoring.Errorf(scoring.Invalid, "unknown query parameter %q: want limit", clip(name))
+			return 0, scoring.Errorf(scoring.Invalid, "unknown query parameter %q: want limit", operator.Clip(name))
 		}
 	}
 	if !query.Has("limit") {
@@ -78,7 +79,7 @@ func limitOf(r *http.Request) (int, error) {
 	}
 	limit, err := strconv.Atoi(query.Get("limit"))
 	if err != nil || limit < 1 || limit > maxLimit || len(query["limit"]) > 1 {
-		return 0, scoring.Errorf(scoring.Invalid, "limit is %q: want one whole number, 1 to %d", clip(query.Get("limit")), maxLimit)
+		return 0, scoring.Errorf(scoring.Invalid, "limit is %q: want one whole number, 1 to %d", operator.Clip(query.Get("limit")), maxLimit)
 	}
 	return limit, nil
 }
@@ -115,6 +116,6 @@ func (h *Handler) document(w http.ResponseWriter, r *http.Request, revision int6
 func (h *Handler) read(w http.ResponseWriter, v any) error {
 	// What is true now may not be true when it is asked for again.
 	w.Header().Set("Cache-Control", "no-cache")
-	h.write(w, http.StatusOK, v)
+	h.door.Answer(w, http.StatusOK, v)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/onda-serving/onda/app/admin"
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/ingress/operator"
 )
 
 // Service reads and changes the registry: see admin.Admin, which implements it. Errors whose
@@ -51,22 +52,13 @@ type Observer interface {
 	Changed(action, code string)
 }
 
-// Who may change the registry.
-const (
-	// ChangesToken lets those change it who show the token.
-	ChangesToken = "token"
-	// ChangesOpen lets everybody change it who reaches the door.
-	ChangesOpen = "open"
-	// ChangesOff lets nobody change it.
-	ChangesOff = "off"
-)
-
 // Config says how the door behaves.
 type Config struct {
-	// Changes is [ChangesToken], [ChangesOpen] or [ChangesOff]; any other value is as off.
+	// Changes is [operator.ChangesToken], [operator.ChangesOpen] or [operator.ChangesOff]; any
+	// other value is as off.
 	Changes string
-	// Token that is to be shown where Changes is [ChangesToken]. Without one, nobody may
-	// change anything.
+	// Token that is to be shown where Changes is [operator.ChangesToken]. Without one, nobody
+	// may change anything.
 	Token string
 	// MaxBody bounds the body of a request, in bytes. The body of a change is bounded by
 	// 1 MiB as well.
@@ -86,19 +78,25 @@ type Config struct {
 type Handler struct {
 	config  Config
 	service Service
-	log     zerolog.Logger
+	door    *operator.Door
 	mux     *http.ServeMux
 	// uploads is full when as many files arrive as may.
 	uploads chan struct{}
-	// foreign refuses changes that a browser sends on behalf of another site's page.
-	foreign *http.CrossOriginProtection
+}
+
+// words for those who may not change the registry.
+var words = operator.Words{
+	Foreign: "a page of another site asks for this change: the registry takes none from there",
+	Closed:  "the registry is not changed over this door: set ONDA_REGISTRY_CHANGES=token, and ONDA_REGISTRY_TOKEN, to allow it",
+	Unset:   "the registry cannot be changed yet: set ONDA_REGISTRY_TOKEN to a token that those show who may, or ONDA_REGISTRY_CHANGES=open to let everybody",
+	Realm:   "onda registry",
 }
 
 // New makes the door.
 func New(config Config, service Service, log zerolog.Logger) *Handler {
 	h := &Handler{
-		config: config, service: service, log: log, mux: http.NewServeMux(),
-		uploads: make(chan struct{}, maxUploads), foreign: http.NewCrossOriginProtection(),
+		config: config, service: service, mux: http.NewServeMux(), uploads: make(chan struct{}, maxUploads),
+		door: &operator.Door{Changes: config.Changes, Token: config.Token, Words: words, ReadTimeout: config.ReadTimeout, Log: log},
 	}
 	for _, route := range h.routes() {
 		h.mux.Handle(route.pattern, h.serve(route.name, route.op))
@@ -110,7 +108,7 @@ func New(config Config, service Service, log zerolog.Logger) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	h.mux.ServeHTTP(w, watched(r))
+	h.mux.ServeHTTP(w, operator.Watched(r))
 }
 
 // changed tells the observer of a change.

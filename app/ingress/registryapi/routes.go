@@ -1,13 +1,11 @@
 package registryapi
 
 import (
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/onda-serving/onda/app/catalog"
-	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/ingress/operator"
 )
 
 // operation answers one kind of request. An error is written by the door.
@@ -64,7 +62,7 @@ func (h *Handler) routes() []route {
 func (h *Handler) serve(name string, op operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		err := h.caught(func() error {
+		err := h.door.Caught(func() error {
 			if err := echoID(w, r); err != nil {
 				return err
 			}
@@ -75,42 +73,11 @@ func (h *Handler) serve(name string, op operation) http.Handler {
 			h.fail(w, r, name, err, took)
 			return
 		}
-		h.log.Debug().Str("operation", name).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("answered")
+		h.door.Log.Debug().Str("operation", name).Str("caller", r.Header.Get(operator.CallerHeader)).Dur("took_ms", took).Msg("answered")
 	})
 }
 
-// caught turns a panic into an error: one request's bad luck is answered like any other
-// failure.
-func (h *Handler) caught(op func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while answering")
-			err = scoring.InternalError(nil)
-		}
-	}()
-	return op()
-}
-
-// unknown answers what no other route matches: 404, or 405 where the path exists for other
-// methods.
+// unknown answers what no other route matches.
 func (h *Handler) unknown(_ http.ResponseWriter, r *http.Request) error {
-	if allowed := h.allowed(r); len(allowed) > 0 {
-		return methodNotAllowed(r.Method, allowed...)
-	}
-	return scoring.Errorf(scoring.NotFound, "there is nothing at %s %s: want /registry/v1/models or another path of README.md", clip(r.Method), clip(r.URL.Path))
-}
-
-// allowed lists the methods that the path of r answers. HEAD goes without saying where GET is.
-func (h *Handler) allowed(r *http.Request) []string {
-	var methods []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
-		probe := r.Clone(r.Context())
-		probe.Method = method
-		_, pattern := h.mux.Handler(probe)
-		if pattern == "/" || pattern == "" || method == http.MethodHead && len(methods) > 0 {
-			continue
-		}
-		methods = append(methods, method)
-	}
-	return methods
+	return operator.Unknown(h.mux, r, "/registry/v1/models or another path of README.md")
 }

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/onda-serving/onda/app/admin"
 	"github.com/onda-serving/onda/app/catalog"
+	"github.com/onda-serving/onda/app/ingress/operator/operatortest"
 	"github.com/onda-serving/onda/app/ingress/registryapi"
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -101,7 +98,7 @@ func TestEveryCode(t *testing.T) {
 			r.service.err = refusal(code).WithCause(errors.New("hide this")).WithRetryAfter(1500 * time.Millisecond)
 			for _, test := range requests {
 				got := r.call(t, test.method, test.path, test.body)
-				expect(t, got, code.HTTPStatus(), failure("say this"))
+				expect(t, got, code.HTTPStatus(), operatortest.Failure("say this"))
 				if got.header.Get("Retry-After") != "2" {
 					t.Errorf("%s: Retry-After is %q, want 2: seconds, rounded up", test.name, got.header.Get("Retry-After"))
 				}
@@ -189,7 +186,7 @@ func TestRefusals(t *testing.T) {
 	r := start(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, r.call(t, test.method, test.path, test.body, test.headers...), test.status, failure(test.want))
+			expect(t, r.call(t, test.method, test.path, test.body, test.headers...), test.status, operatortest.Failure(test.want))
 		})
 	}
 	if call, _ := r.service.last(); call != "" {
@@ -231,7 +228,7 @@ func TestMethodNotAllowedNamesTheMethods(t *testing.T) {
 	r := start(t)
 	for _, test := range tests {
 		got := r.call(t, test.method, test.path, "")
-		expect(t, got, 405, failure("method "+test.method+" is not allowed here: use "+strings.ReplaceAll(test.allow, ", ", " or ")))
+		expect(t, got, 405, operatortest.Failure("method "+test.method+" is not allowed here: use "+strings.ReplaceAll(test.allow, ", ", " or ")))
 		if allow := got.header.Get("Allow"); allow != test.allow {
 			t.Errorf("%s %s: Allow is %q, want %q", test.method, test.path, allow, test.allow)
 		}
@@ -280,8 +277,8 @@ func TestPanicIsAnswered(t *testing.T) {
 	r := start(t)
 	r.service.during = func(context.Context, admin.Ask) error { panic("oops") }
 	const text = "internal error: the request was not answered; the server's log has the details"
-	expect(t, r.call(t, "GET", models, ""), 500, failure(text))
-	expect(t, r.call(t, "POST", models+"/m/rollback", ""), 500, failure(text))
+	expect(t, r.call(t, "GET", models, ""), 500, operatortest.Failure(text))
+	expect(t, r.call(t, "POST", models+"/m/rollback", ""), 500, operatortest.Failure(text))
 	expect(t, r.call(t, "POST", models+"/m/rollback", "", "Accept: application/x-ndjson"), 200, `{"error":"`+text+`","status":500}`+"\n")
 	if !strings.Contains(r.log.String(), `"panic":"oops"`) {
 		t.Errorf("the log does not tell of it: %s", r.log.String())
@@ -291,73 +288,5 @@ func TestPanicIsAnswered(t *testing.T) {
 // TestOpenAPI compares openapi.yaml with the routes that there are.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var api struct {
-		OpenAPI string                    `yaml:"openapi"`
-		Paths   map[string]map[string]any `yaml:"paths"`
-	}
-	if err := yaml.Unmarshal(text, &api); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(api.OpenAPI, "3.1.") {
-		t.Errorf("openapi is %q, want 3.1", api.OpenAPI)
-	}
-	var described, answered []string
-	for path, item := range api.Paths {
-		for method := range item {
-			if method != "parameters" {
-				described = append(described, strings.ToUpper(method)+" "+path)
-			}
-		}
-	}
-	answered = registryapi.Patterns()
-	slices.Sort(described)
-	slices.Sort(answered)
-	if !slices.Equal(described, answered) {
-		t.Errorf("openapi.yaml describes\n%s\nand the door answers\n%s", strings.Join(described, "\n"), strings.Join(answered, "\n"))
-	}
-}
-
-// TestOpenAPIReferences makes sure that what openapi.yaml refers to is in it.
-func TestOpenAPIReferences(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var api map[string]any
-	if err := yaml.Unmarshal(text, &api); err != nil {
-		t.Fatal(err)
-	}
-	found := 0
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			if ref, ok := v["$ref"].(string); ok {
-				found++
-				var at any = api
-				for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
-					at = at.(map[string]any)[name]
-					if at == nil {
-						t.Fatalf("%s is not there", ref)
-					}
-				}
-			}
-			for _, child := range v {
-				walk(child)
-			}
-		case []any:
-			for _, child := range v {
-				walk(child)
-			}
-		}
-	}
-	walk(api)
-	if found < 20 {
-		t.Errorf("found %d references: the test looks in the wrong place", found)
-	}
+	operatortest.OpenAPI(t, registryapi.Patterns())
 }

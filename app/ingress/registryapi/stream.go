@@ -1,20 +1,17 @@
 package registryapi
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/onda-serving/onda/app/admin"
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
-	"github.com/onda-serving/onda/app/wire"
 )
 
 const (
-	// streamType is the content type of a stream: JSON values, a line each.
-	streamType = "application/x-ndjson"
 	// betweenLines is the least time between two lines, but for the first one of a stage.
 	betweenLines = 100 * time.Millisecond
 	// beforeFirst is the least time before the first line: a sidecar that is answered while it
@@ -77,7 +74,7 @@ func (p *pending) take(seen map[string]bool, all bool) (lines []admin.Progress) 
 // it. The change is made in a goroutine of its own, so that lines can be written while it is
 // busy; when stream returns it has ended, whether or not the caller still listens.
 func (h *Handler) stream(w http.ResponseWriter, in *asked, line *changeLine, made func() error) {
-	out := newLines(w)
+	out := operator.NewLines(w)
 	waiting := &pending{news: make(chan struct{}, 1)}
 	in.ask.Progress = waiting.add
 	done := make(chan error, 1)
@@ -87,7 +84,7 @@ func (h *Handler) stream(w http.ResponseWriter, in *asked, line *changeLine, mad
 	write := func(all bool) {
 		for _, last = range waiting.take(seen, all) {
 			seen[last.Stage] = true
-			out.write(progressLine{last})
+			out.Write(progressLine{last})
 		}
 	}
 	select {
@@ -108,7 +105,7 @@ func (h *Handler) stream(w http.ResponseWriter, in *asked, line *changeLine, mad
 		case <-pace.C:
 			write(true)
 		case <-beat.C:
-			out.write(progressLine{last})
+			out.Write(progressLine{last})
 		case line.err = <-done:
 			write(true)
 			h.finish(out, line)
@@ -118,57 +115,20 @@ func (h *Handler) stream(w http.ResponseWriter, in *asked, line *changeLine, mad
 }
 
 // finish writes the last line.
-func (h *Handler) finish(out *lines, line *changeLine) {
+func (h *Handler) finish(out *operator.Lines, line *changeLine) {
 	if line.err != nil {
-		body, status := failureOf(line.err)
-		body.Status = status
-		out.write(body)
+		body := failureOf(line.err)
+		body.Status = operator.StatusOf(line.err)
+		out.Write(body)
 		h.logFailure(line)
 		return
 	}
-	out.write(resultLine{line.outcome.body})
+	out.Write(resultLine{line.outcome.body})
 }
 
 // logFailure logs failures of ours, as fail does for answers.
 func (h *Handler) logFailure(line *changeLine) {
 	if scoring.CodeOf(line.err) == scoring.Internal {
-		h.log.Error().Err(line.err).Str("operation", line.action).Msg("refused")
+		h.door.Log.Error().Err(line.err).Str("operation", line.action).Msg("refused")
 	}
-}
-
-// lines writes JSON values to a caller, a line each and each at once.
-type lines struct {
-	w          http.ResponseWriter
-	controller *http.ResponseController
-	// gone says that the caller left.
-	gone bool
-}
-
-func newLines(w http.ResponseWriter) *lines {
-	header := w.Header()
-	header.Set("Content-Type", streamType)
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // some proxies would hold the lines back
-	w.WriteHeader(http.StatusOK)
-	return &lines{w: w, controller: http.NewResponseController(w)}
-}
-
-// write writes a line. A caller who left, or who does not read, gets no more.
-func (l *lines) write(v any) {
-	if l.gone {
-		return
-	}
-	body, err := wire.Marshal(v)
-	if err != nil {
-		body = wire.EncodeError(scoring.InternalError(err))
-	}
-	_ = l.controller.SetWriteDeadline(time.Now().Add(answerTimeout))
-	_, err = l.w.Write(append(body, '\n'))
-	if err == nil {
-		if err = l.controller.Flush(); errors.Is(err, http.ErrNotSupported) {
-			err = nil
-		}
-	}
-	l.gone = err != nil
-	_ = l.controller.SetWriteDeadline(time.Time{})
 }

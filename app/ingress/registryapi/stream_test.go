@@ -18,6 +18,7 @@ import (
 	"github.com/onda-serving/onda/app/admin"
 	"github.com/onda-serving/onda/app/catalog"
 	"github.com/onda-serving/onda/app/catalog/catalogtest"
+	"github.com/onda-serving/onda/app/ingress/operator/operatortest"
 	"github.com/onda-serving/onda/app/ingress/registryapi"
 	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/verify"
@@ -197,8 +198,8 @@ func TestWhatIsWrongWithTheRequestIsAStatus(t *testing.T) {
 	t.Parallel()
 	r := start(t)
 	const stream = "Accept: application/x-ndjson"
-	expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"x":1}`, stream), 400, failure(`unknown key "x": want accept, reason, version`))
-	expect(t, r.call(t, "PUT", models+"/m/labels/live", `{}`, stream, "Authorization: x"), 401, failure(`the header authorization is missing or wrong: send "Bearer " and the token of ONDA_REGISTRY_TOKEN`))
+	expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"x":1}`, stream), 400, operatortest.Failure(`unknown key "x": want accept, reason, version`))
+	expect(t, r.call(t, "PUT", models+"/m/labels/live", `{}`, stream, "Authorization: x"), 401, operatortest.Failure(`the header authorization is missing or wrong: send "Bearer " and the token of ONDA_REGISTRY_TOKEN`))
 	// What is done at once has no stream either.
 	expect(t, r.call(t, "PUT", models+"/m/pin", `{"pinned":true}`, stream), 200, document)
 }
@@ -220,7 +221,7 @@ func TestLongChangesAreAnswered(t *testing.T) {
 			expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"version":2}`), 200, document)
 			expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"version":2}`, "Accept: application/x-ndjson"), 200, `{"result":`+document+"}\n")
 			r.service.err = refusal(scoring.Invalid)
-			expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"version":2}`), 400, failure("say this"))
+			expect(t, r.call(t, "PUT", models+"/m/labels/live", `{"version":2}`), 400, operatortest.Failure("say this"))
 		})
 	}
 }

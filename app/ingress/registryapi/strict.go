@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/onda-serving/onda/app/ingress/operator"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -49,9 +50,9 @@ func explain(err error) error {
 		return nil
 	case errors.As(err, &kind):
 		field := strings.TrimPrefix(kind.Field, "common.") // which callers know nothing of
-		return scoring.Errorf(scoring.Invalid, "%q is a JSON %s: want %s", clip(field), clip(kind.Value), wanted(kind.Type))
+		return scoring.Errorf(scoring.Invalid, "%q is a JSON %s: want %s", operator.Clip(field), operator.Clip(kind.Value), wanted(kind.Type))
 	default: // a text that its type does not take, such as a duration
-		return scoring.Errorf(scoring.Invalid, "the body: %s", clip(err.Error())).WithCause(err)
+		return scoring.Errorf(scoring.Invalid, "the body: %s", operator.Clip(err.Error())).WithCause(err)
 	}
 }
 
@@ -118,14 +119,14 @@ func (k *keys) object(path string, fields map[string]reflect.Type, element refle
 		name, _ := token.(string)
 		place := strings.TrimPrefix(path+"."+name, ".")
 		if seen[name] {
-			return scoring.Errorf(scoring.Invalid, "%q is there twice: want it once", clip(place))
+			return scoring.Errorf(scoring.Invalid, "%q is there twice: want it once", operator.Clip(place))
 		}
 		seen[name] = true
 		into := element
 		if fields != nil {
 			var known bool
 			if into, known = fields[name]; !known {
-				return scoring.Errorf(scoring.Invalid, "unknown key %q: want %s", clip(place), strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+				return scoring.Errorf(scoring.Invalid, "unknown key %q: want %s", operator.Clip(place), strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			}
 		}
 		if err := k.value(place, into); err != nil {
