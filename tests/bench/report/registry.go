@@ -8,9 +8,9 @@ import (
 // swap writes what callers notice of a model that is replaced all the time.
 func (p *page) swap(r suite.Result) {
 	f := r.Facts
-	p.say("The label `live` of image-classification moves from version to version as fast as it goes, while an open loop asks for that label")
-	p.say("through Onda's sidecar, %s JPEGs a second. Three versions take turns, each of which is loaded before it goes live, and freed when", short(f["requests/s"]))
-	p.say("two others have come after it; windows of the same length without swaps come in between. State is in SQLite.\n")
+	p.say("The label `live` of image-classification moves to another version every second, while an open loop asks for that label")
+	p.say("through Onda's sidecar, %s JPEGs a second. Eight versions take turns, each of which is loaded before it goes live, and freed after", short(f["requests/s"]))
+	p.say("others have come; windows without swaps come in between. State is in SQLite.\n")
 	p.say("| | swaps in a window | requests/s answered | failed, refused or expired | p50 ms | p90 ms | p99 ms | CPU, cores |\n|---|---|---|---|---|---|---|---|")
 	quiet, _ := suite.Find(r.Cells, "phase", "quiet")
 	busy, _ := suite.Find(r.Cells, "phase", "swapping")
