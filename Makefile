@@ -103,10 +103,10 @@ fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)
 	@deploy/local/fuzz.sh $(FUZZTIME)
 
 .PHONY: chaos
-chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS=100000 KILLS=20); needs redis-server
+chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS=100000 KILLS=20 ONLY=onda); needs redis-server
 	@$(SETUP) run
 	go build -o $(LOCAL)/bin/onda ./app/cmd/onda
-	go run ./tests/chaos/cmd/chaos -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20)
+	go run ./tests/chaos/cmd/chaos -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20) $(if $(ONLY),-only $(ONLY))
 
 ##@ Measure
 

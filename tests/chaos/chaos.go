@@ -20,6 +20,8 @@ type Options struct {
 	Events int
 	// Kills is how many processes are killed.
 	Kills int
+	// Only names the part that is killed: onda, sidecar or redis; "" is all of them in turn.
+	Only string
 	// Seed decides which, and when.
 	Seed uint64
 	// Forget runs Onda without its memory of answers: a run that then shows no contradictions

@@ -125,7 +125,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // always work in the middle of which a part ends, and what is killed has come back before.
 func (s *stack) killAll(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(s.options.Seed, 1)) //nolint:gosec // no secret
-	programs := []*program{s.onda, s.sidecar, s.redis}
+	programs := slices.DeleteFunc([]*program{s.onda, s.sidecar, s.redis}, func(p *program) bool {
+		return s.options.Only != "" && p.name != s.options.Only
+	})
+	if len(programs) == 0 {
+		return fmt.Errorf("there is no part %q: want onda, sidecar or redis", s.options.Only)
+	}
 	moments := make([]int, s.options.Kills)
 	for i := range moments {
 		moments[i] = random.IntN(max(1, s.options.Events*9/10))

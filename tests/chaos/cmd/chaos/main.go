@@ -33,6 +33,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.Events, "events", 100_000, "how many different events to publish")
 	flags.IntVar(&o.Kills, "kills", 20, "how often to kill Onda, its sidecar or Redis")
+	flags.StringVar(&o.Only, "only", "", "kill nothing but this: onda, sidecar or redis")
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides which and when")
 	flags.BoolVar(&o.Forget, "forget", false, "run Onda without its memory of answers, to see what that changes")
 	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long nothing may be answered before the run gives up")
