@@ -22,7 +22,7 @@ ARGS ?=
 FUZZTIME ?= 20s
 
 # What `make bench` measures; QUICK=1 shows in minutes that it works, and measures nothing.
-PARTS ?= raw batching overload dapr peers preprocess swap models
+PARTS ?= raw batching overload dapr events lanes peers preprocess swap models
 QUICK ?=
 
 # The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
@@ -111,7 +111,7 @@ chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS
 ##@ Measure
 
 .PHONY: bench
-bench: ## Measure, and write tests/bench/RESULTS.md: 35 minutes (PARTS="raw batching overload dapr peers preprocess swap models" QUICK=1)
+bench: ## Measure, and write tests/bench/RESULTS.md: 50 minutes (PARTS="raw batching overload dapr events lanes peers preprocess swap models" QUICK=1)
 	@$(SETUP) bench
 	go build -o $(LOCAL)/bench/bench ./tests/bench/cmd/bench
 	$(LOCAL)/bench/bench run -parts "$(PARTS)" $(if $(QUICK),-quick)

@@ -345,8 +345,12 @@ func (b *broker) spentBudget(t *testing.T) {
 	b.answeredOnce(t, []string{id, late["id"].(string)}, b.letters)
 }
 
-// poison sends 64 events of which one makes the model fail: the others do not suffer.
-func (b *broker) poison(t *testing.T) {
+func (b *broker) poison(t *testing.T) { b.poisoned(t) }
+
+// poisoned sends 64 events of which one makes the model fail, and gives the id of that one: the
+// others do not suffer.
+func (b *broker) poisoned(t *testing.T) (id string) {
+	t.Helper()
 	const count, bad = 64, 17
 	ids := make([]string, count)
 	var all sync.WaitGroup
@@ -371,6 +375,7 @@ func (b *broker) poison(t *testing.T) {
 		}
 	}
 	b.answeredOnce(t, slices.Delete(slices.Clone(ids), bad, bad+1), b.results)
+	return ids[bad]
 }
 
 // asPublished is an event without what the sidecar adds to it on its way.

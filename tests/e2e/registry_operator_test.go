@@ -217,7 +217,13 @@ type command struct {
 // runs `onda models` against this way to Onda.
 func (o operator) runs(t *testing.T, args ...string) command {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), ondaBinary, append([]string{"models", "--actor", "tests", "--server", o.url}, args...)...)
+	return o.runsCommand(t, append([]string{"models", "--actor", "tests", "--server", o.url}, args...)...)
+}
+
+// runsCommand runs any command of Onda's with the operator's token.
+func (o operator) runsCommand(t *testing.T, args ...string) command {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), ondaBinary, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "ONDA_REGISTRY_TOKEN=" + o.token}
 	var stdout, stderr bytes.Buffer

@@ -17,7 +17,7 @@ const (
 )
 
 // closedLoop keeps every connection busy. A request counts if it ends in the window.
-func closedLoop(ctx context.Context, job Job) (Result, error) {
+func closedLoop(ctx context.Context, job Job, connect func() (client, error)) (Result, error) {
 	var (
 		phase   atomic.Int32
 		group   sync.WaitGroup
@@ -25,7 +25,7 @@ func closedLoop(ctx context.Context, job Job) (Result, error) {
 		tallies = make([]*stats.Tally, job.Connections)
 	)
 	for i := range tallies {
-		c, err := newClient(job.Request)
+		c, err := connect()
 		if err != nil {
 			return Result{}, err
 		}

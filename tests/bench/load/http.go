@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -23,6 +24,11 @@ type httpClient struct {
 }
 
 func newHTTPClient(r Request) *httpClient {
+	return &httpClient{address: r.Address, bytes: requestBytes(r)}
+}
+
+// requestBytes are what is written for a request.
+func requestBytes(r Request) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-length: %d\r\n", r.Path, r.Address, len(r.Body))
 	for _, name := range sortedNames(r.Headers) {
@@ -30,7 +36,7 @@ func newHTTPClient(r Request) *httpClient {
 	}
 	b.WriteString("\r\n")
 	b.Write(r.Body)
-	return &httpClient{address: r.Address, bytes: b.Bytes()}
+	return b.Bytes()
 }
 
 func (c *httpClient) close() {
@@ -145,6 +151,8 @@ func (a *answer) header(line []byte) (err error) {
 // skipBody reads to the end of the answer.
 func (a answer) skipBody(in *bufio.Reader) error {
 	switch {
+	case a.status == http.StatusNoContent:
+		return nil // it has no body, and no length either
 	case a.chunked:
 		return skipChunks(in)
 	case a.length >= 0:

@@ -8,6 +8,8 @@
 // are due at times that do not depend on the answers, and the latency of each counts
 // from when it was due, not from when it could be sent, so that a server that stalls
 // cannot hide it (no coordinated omission).
+//
+// Events take part in both loops as requests do: one is over when its answer was heard.
 package load
 
 import (
@@ -25,6 +27,8 @@ const (
 	HTTP Protocol = "http"
 	// GRPC is unary gRPC over HTTP/2 without TLS.
 	GRPC Protocol = "grpc"
+	// Events publishes a CloudEvent over HTTP, and hears its answer on a topic.
+	Events Protocol = "events"
 )
 
 // Request is what is sent, always the same.
@@ -37,8 +41,23 @@ type Request struct {
 	Path string `json:"path"`
 	// Headers of HTTP, or the metadata of gRPC; names in lower case.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Body of HTTP, or the message of gRPC.
+	// Body of HTTP, the message of gRPC, or what [Event] makes.
 	Body []byte `json:"body"`
+	// Answers say where those of events arrive.
+	Answers Answers `json:"answers,omitzero"`
+	// Bulk publishes events many in a call: all that wait while another call is under way.
+	Bulk bool `json:"bulk,omitempty"`
+}
+
+// Answers is where the answers of events arrive.
+type Answers struct {
+	// Sidecar is the host:port of the gRPC API of the sidecar that delivers them.
+	Sidecar string `json:"sidecar"`
+	// PubSub is the name of the component.
+	PubSub string `json:"pubsub"`
+	// Results and DeadLetters are the topics.
+	Results     string `json:"results"`
+	DeadLetters string `json:"dead_letters"`
 }
 
 // Job is one measurement.
@@ -86,8 +105,22 @@ type Result struct {
 	// Lag is how late the generator itself was with the requests of an open loop:
 	// part of their latency, and none of the server's fault.
 	Lag Latency `json:"lag"`
+	// Events is what became of the events, of which the warm-up's are a part.
+	Events *Delivery `json:"events,omitempty"`
 	// Error is the first failure, to tell what went wrong.
 	Error string `json:"error,omitempty"`
+}
+
+// Delivery counts what became of events.
+type Delivery struct {
+	// Published are those that the sidecar took.
+	Published uint64 `json:"published"`
+	// Lost are those of them that nothing answered in time.
+	Lost uint64 `json:"lost"`
+	// Duplicates are answers to what had been answered.
+	Duplicates uint64 `json:"duplicates"`
+	// DeadLetters are events that were answered by an error.
+	DeadLetters uint64 `json:"dead_letters"`
 }
 
 // Total is how many requests were made.

@@ -13,8 +13,9 @@ import (
 // dispatcher hands requests that are due to connections that are idle. It prefers the
 // connection that was used last, so that no more are open than the load needs.
 type dispatcher struct {
-	job  Job
-	from time.Time // when the window begins
+	job     Job
+	connect func() (client, error)
+	from    time.Time // when the window begins
 
 	mu    sync.Mutex
 	idle  []chan time.Time
@@ -28,8 +29,8 @@ type dispatcher struct {
 
 // openLoop sends requests at random times, whatever becomes of those before. A request
 // counts if it was due in the window; all of them are waited for.
-func openLoop(ctx context.Context, job Job) (Result, error) {
-	d := &dispatcher{job: job, tally: stats.Tally{Budget: job.Budget}}
+func openLoop(ctx context.Context, job Job, connect func() (client, error)) (Result, error) {
+	d := &dispatcher{job: job, connect: connect, tally: stats.Tally{Budget: job.Budget}}
 	defer d.stop()
 	// Sleeping to the microsecond takes a thread that nobody else uses.
 	runtime.LockOSThread()
@@ -89,7 +90,7 @@ func (d *dispatcher) dispatch(due time.Time) {
 
 // serve sends the requests that one connection gets, until there are no more.
 func (d *dispatcher) serve(work chan time.Time) {
-	c, err := newClient(d.job.Request)
+	c, err := d.connect()
 	if err != nil {
 		d.note(stats.Failed, err, time.Now())
 		return

@@ -23,7 +23,7 @@ type client interface {
 	close()
 }
 
-// newClient makes a client; it connects with the first request.
+// newClient makes a client of a protocol whose answers come by the same connection; it connects with the first request.
 func newClient(r Request) (client, error) {
 	switch r.Protocol {
 	case HTTP:
@@ -31,7 +31,7 @@ func newClient(r Request) (client, error) {
 	case GRPC:
 		return newGRPCClient(r), nil
 	default:
-		return nil, fmt.Errorf("protocol %q: want %s or %s", r.Protocol, HTTP, GRPC)
+		return nil, fmt.Errorf("protocol %q: want %s, %s or %s", r.Protocol, HTTP, GRPC, Events)
 	}
 }
 
@@ -49,10 +49,18 @@ func Run(ctx context.Context, job Job) (Result, error) {
 	if job.Connections < 1 || job.Window <= 0 {
 		return Result{}, errors.New("a job needs connections and a window")
 	}
-	if job.Rate > 0 {
-		return openLoop(ctx, job)
+	if job.Protocol == Events {
+		return runEvents(ctx, job)
 	}
-	return closedLoop(ctx, job)
+	return loop(ctx, job, func() (client, error) { return newClient(job.Request) })
+}
+
+// loop does a job with the clients that connect makes.
+func loop(ctx context.Context, job Job, connect func() (client, error)) (Result, error) {
+	if job.Rate > 0 {
+		return openLoop(ctx, job, connect)
+	}
+	return closedLoop(ctx, job, connect)
 }
 
 // meter takes the CPU time of the generator and of the server over a window.

@@ -36,6 +36,8 @@ var sections = map[string]section{
 	"batching":   {"Batching", (*page).batching},
 	"overload":   {"Overload", (*page).overload},
 	"dapr":       {"What Dapr costs", (*page).dapr},
+	"events":     {"Events beside calls", (*page).events},
+	"lanes":      {"A backlog beside those who wait", (*page).lanes},
 	"peers":      {"Beside what users would pick instead", (*page).peers},
 	"preprocess": {"JPEG to tensor, beside Pillow", (*page).preprocess},
 	"swap":       {"Replacing a model under load", (*page).swap},

@@ -23,7 +23,7 @@ import (
 const ResultsDir = "tests/bench/results"
 
 // Parts are the parts of the bench, in the order of the page.
-var Parts = []string{"raw", "batching", "overload", "dapr", "peers", "preprocess", "swap", "models"}
+var Parts = []string{"raw", "batching", "overload", "dapr", "events", "lanes", "peers", "preprocess", "swap", "models"}
 
 // Options choose how to measure.
 type Options struct {
@@ -104,6 +104,7 @@ func (b *Bench) makeModels() error {
 		{testmodel.Delay.Name, testmodel.Delay, nil},
 		{testmodel.Adaptive.Name, testmodel.Adaptive, nil},
 		{pair, testmodel.Adaptive, []string{"mlp-32", testmodel.Image}},
+		{eventPart, testmodel.Adaptive, append([]string{testmodel.Image}, eventModels...)},
 	} {
 		b.models[f.name] = filepath.Join(b.local, "models", f.name)
 		if err := testmodel.Folder(b.models[f.name], filepath.Join(b.root, "models"), f.mode, f.only...); err != nil {
@@ -116,7 +117,7 @@ func (b *Bench) makeModels() error {
 // Run measures a part and writes its results.
 func (b *Bench) Run(ctx context.Context, part string) error {
 	parts := map[string]func(context.Context) (Result, error){
-		"raw": b.raw, "batching": b.batching, "overload": b.overload, "dapr": b.dapr, "peers": b.peers, "preprocess": b.preprocess,
+		"raw": b.raw, "batching": b.batching, "overload": b.overload, "dapr": b.dapr, "events": b.events, "lanes": b.lanes, "peers": b.peers, "preprocess": b.preprocess,
 		"swap": b.swap, "models": b.many,
 	}
 	do, ok := parts[part]
@@ -207,7 +208,7 @@ func (b *Bench) closed(ctx context.Context, request load.Request, connections, r
 		v["rps_per_cpu"] = ok / r.ServerCPU
 		v["rows_per_cpu"] = ok * float64(rows) / r.ServerCPU
 	}
-	return v, nil
+	return v, deliveries(v, r)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -82,12 +82,13 @@ func (b *Bench) open(ctx context.Context, request load.Request, rate float64, bu
 		return nil, err
 	}
 	l, refused := r.Latency["ok"], r.Latency["refused"]
-	return values{
+	v := values{
 		"offered_rps": float64(r.Total()) / r.Seconds, "goodput_rps": float64(r.Good) / r.Seconds,
 		"ok_rps": float64(r.Counts["ok"]) / r.Seconds, "refused_rps": float64(r.Counts["refused"]) / r.Seconds,
 		"expired_rps": float64(r.Counts["expired"]) / r.Seconds, "failed": float64(r.Counts["failed"]),
 		"p50_ms": l.P50, "p90_ms": l.P90, "p95_ms": l.P95, "p99_ms": l.P99,
 		"refused_p50_ms": refused.P50, "refused_p99_ms": refused.P99, "lag_p99_ms": r.Lag.P99,
 		"server_cores": r.ServerCPU / r.Seconds, "client_cores": r.ClientCPU / r.Seconds,
-	}, nil
+	}
+	return v, deliveries(v, r)
 }

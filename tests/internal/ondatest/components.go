@@ -29,8 +29,11 @@ func SQLite(file string) Backend {
 }
 
 // Backend keeps state and events in the server.
-func (r *RedisServer) Backend() Backend {
-	host := map[string]string{"redisHost": r.Addr}
+func (r *RedisServer) Backend() Backend { return RedisAt(r.Addr) }
+
+// RedisAt keeps state and events in the server at an address, which is nobody else's.
+func RedisAt(address string) Backend {
+	host := map[string]string{"redisHost": address}
 	return Backend{folder: "redis", values: map[string]map[string]string{"statestore": host, "pubsub": host, "deadletters": host}}
 }
 
@@ -39,9 +42,18 @@ func (r *RedisServer) Backend() Backend {
 // with the backend's own in place of the files of the same name.
 func Components(t *testing.T, appID string, b Backend) string {
 	t.Helper()
+	to := t.TempDir()
+	if err := WriteComponents(to, appID, b); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// WriteComponents is [Components] for programs that are no tests. The folder must be there.
+func WriteComponents(to, appID string, b Backend) error {
 	root, err := Root()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	files := map[string]string{}
 	folders := []string{"local"}
@@ -51,18 +63,17 @@ func Components(t *testing.T, appID string, b Backend) string {
 	for _, folder := range folders {
 		found, err := filepath.Glob(filepath.Join(root, "components", folder, "*.yaml"))
 		if err != nil || len(found) == 0 {
-			t.Fatalf("there are no components in components/%s (%v)", folder, err)
+			return fmt.Errorf("there are no components in components/%s (%w)", folder, err)
 		}
 		for _, file := range found {
 			files[filepath.Base(file)] = file
 		}
 	}
-	to := t.TempDir()
 	replaced := 0
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		n, err := adapt(files[name], filepath.Join(to, name), appID, b.values)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		replaced += n
 	}
@@ -71,9 +82,9 @@ func Components(t *testing.T, appID string, b Backend) string {
 		want += len(values)
 	}
 	if replaced != want {
-		t.Fatalf("%d values of the components could be replaced: want %d, or tests would share what is behind them", replaced, want)
+		return fmt.Errorf("%d values of the components could be replaced: want %d, or tests would share what is behind them", replaced, want)
 	}
-	return to
+	return nil
 }
 
 // adapt copies a component for an app, and counts the values that it replaced.

@@ -26,8 +26,9 @@ type RedisServer struct {
 	dir     string
 }
 
-// Redis starts a Redis for the time of a test.
-func Redis(t *testing.T) *RedisServer {
+// Redis starts a Redis for the time of a test. Further settings come as names and values in
+// turn, such as "--proto-max-bulk-len", "1mb".
+func Redis(t *testing.T, settings ...string) *RedisServer {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -39,6 +40,7 @@ func Redis(t *testing.T) *RedisServer {
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", r.dir, "--daemonize", "no",
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "",
 	}
+	r.args = append(r.args, settings...)
 	r.start()
 	return r
 }

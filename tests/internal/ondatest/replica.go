@@ -28,6 +28,8 @@ type ReplicaOptions struct {
 	Components string
 	// Settings of Onda's, besides addresses and places.
 	Settings map[string]string
+	// MaxBody is that of the sidecar: see [SidecarOptions].
+	MaxBody string
 }
 
 // StartReplica starts a replica for the time of a test, both parts at once, as Kubernetes
@@ -35,7 +37,7 @@ type ReplicaOptions struct {
 func StartReplica(t *testing.T, o ReplicaOptions) *Replica {
 	t.Helper()
 	port := FreePort(t)
-	s := newSidecar(t, SidecarOptions{AppID: o.AppID, AppPort: port, Components: o.Components})
+	s := newSidecar(t, SidecarOptions{AppID: o.AppID, AppPort: port, Components: o.Components, MaxBody: o.MaxBody})
 	settings := map[string]string{"DAPR_HTTP_PORT": strconv.Itoa(s.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(s.GRPCPort)}
 	maps.Copy(settings, o.Settings)
 	r := &Replica{Onda: newOnda(t, o.Binary, o.Models, port, settings), Sidecar: s}

@@ -1,6 +1,7 @@
 package ondatest
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"path/filepath"
@@ -35,6 +36,8 @@ type SidecarOptions struct {
 	Components string
 	// Env is the sidecar's environment, such as APP_API_TOKEN.
 	Env map[string]string
+	// MaxBody bounds what the sidecar takes at once, such as 256Ki; "" is for 64Mi.
+	MaxBody string
 }
 
 // StartSidecar starts a sidecar for the time of a test and waits until its components can
@@ -70,7 +73,7 @@ func newSidecar(t *testing.T, o SidecarOptions) *Sidecar {
 		"--dapr-internal-grpc-port", port(), "--dapr-public-port", port(), "--metrics-port", port(),
 		"--dapr-listen-addresses", "127.0.0.1", "--dapr-internal-grpc-listen-address", "127.0.0.1",
 		"--metrics-listen-address", "127.0.0.1", "--dapr-public-listen-address", "127.0.0.1",
-		"--max-body-size", "64Mi", "--dapr-graceful-shutdown-seconds", "1",
+		"--max-body-size", cmp.Or(o.MaxBody, "64Mi"), "--dapr-graceful-shutdown-seconds", "1",
 	}
 	if o.Components != "" {
 		s.args = append(s.args, "--resources-path", o.Components)

@@ -1,5 +1,5 @@
 // Command bench measures Onda: over ONNX Runtime itself, in batches, under overload,
-// through Dapr, beside its peers and while models come and go. `make bench` runs it;
+// through Dapr, with events, beside its peers and while models come and go. `make bench` runs it;
 // tests/bench/RESULTS.md is what it writes.
 //
 //	bench run -parts "raw batching" -quick    measure, and write results and page
