@@ -10,6 +10,7 @@
 package answers
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -133,9 +134,9 @@ func (b *Book) keep(ctx context.Context, key Key, r Record) (*Record, error) {
 	// A record changes once, from pending: whoever loses three times met a store that forgets.
 	const tries = 3
 	r.At = time.Now().UTC().Truncate(time.Millisecond)
-	text, err := json.Marshal(r)
+	text, err := encode(&r)
 	if err != nil {
-		return nil, scoring.InternalError(err)
+		return nil, err
 	}
 	etag := ""
 	for range tries {
@@ -155,8 +156,8 @@ func (b *Book) keep(ctx context.Context, key Key, r Record) (*Record, error) {
 		}
 		if there != nil && there.Follow != nil {
 			r.Follow = there.Follow
-			if text, err = json.Marshal(r); err != nil {
-				return nil, scoring.InternalError(err)
+			if text, err = encode(&r); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -173,6 +174,18 @@ func (b *Book) read(ctx context.Context, key Key) (*Record, string, error) {
 	}
 	r, err := decode(text)
 	return r, etag, err
+}
+
+// encode writes a record. Its event stays as it is, to the byte: json.Marshal would write
+// "\u003c" for "<", and an answer that is published again would not be the one that was before.
+func encode(r *Record) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(r); err != nil {
+		return nil, scoring.InternalError(err)
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
 // decode reads a record. One that cannot be read is not taken for none: that would answer the

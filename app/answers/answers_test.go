@@ -109,6 +109,20 @@ func TestFirstAnswerStands(t *testing.T) {
 	}
 }
 
+// TestSameBytes: what is read again is what was kept, to the byte.
+func TestSameBytes(t *testing.T) {
+	t.Parallel()
+	b := answers.Book{Store: &store{}, TTL: time.Hour}
+	key := answers.Key{Source: "shop", ID: "7"}
+	event := `{"data":{"answer":"a < b && c > d\u2028` + "\u2028" + `"}}`
+	if _, err := b.Keep(t.Context(), key, answers.Record{Status: answers.Done, Event: json.RawMessage(event)}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Find(t.Context(), key); err != nil || string(r.Event) != event {
+		t.Errorf("got %s, %v, want %s", r.Event, err, event)
+	}
+}
+
 // TestExpected requests get their answer once.
 func TestExpected(t *testing.T) {
 	t.Parallel()

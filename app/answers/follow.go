@@ -2,7 +2,6 @@ package answers
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
@@ -61,9 +60,9 @@ func (b *Book) change(ctx context.Context, key Key, of func(there *Record) *Reco
 		if changed == nil {
 			return nil
 		}
-		text, err := json.Marshal(changed)
+		text, err := encode(changed)
 		if err != nil {
-			return scoring.InternalError(err)
+			return err
 		}
 		conflict = b.Store.SaveFor(ctx, key.String(), text, etag, b.TTL)
 		if scoring.CodeOf(conflict) != scoring.Conflict {

@@ -215,13 +215,17 @@ func (d *Desk) encode(req Request) ([]byte, error) {
 	return message, nil
 }
 
-// carry puts the body into the event, as readable as its type allows.
+// carry puts the body into the event, as readable as its type and its numbers allow.
 func (e *event) carry(contentType string, body []byte) (err error) {
 	media, _, _ := mime.ParseMediaType(contentType) // what is no type is carried as it is
 	switch {
 	case media == "application/json":
 		if !json.Valid(body) || !utf8.Valid(body) {
 			return scoring.Errorf(scoring.Invalid, "the body is not JSON, as its content type says")
+		}
+		if hasLongNumber(body) {
+			e.DataBase64 = body
+			break
 		}
 		e.Data = body
 	case strings.HasPrefix(media, "text/") && utf8.Valid(body):
@@ -230,4 +234,21 @@ func (e *event) carry(contentType string, body []byte) (err error) {
 		e.DataBase64 = body
 	}
 	return err
+}
+
+// hasLongNumber says whether JSON may have an integer beyond 2^53, of 16 digits or more. A sidecar
+// reads the events of a bulk delivery as floating-point numbers and writes them anew, which
+// changes such integers; base64 it leaves alone.
+func hasLongNumber(body []byte) bool {
+	const exact = 15
+	digits := 0
+	for _, c := range body {
+		if digits++; c < '0' || c > '9' {
+			digits = 0
+		}
+		if digits > exact {
+			return true
+		}
+	}
+	return false
 }

@@ -44,6 +44,11 @@ func TestEvents(t *testing.T) {
 			map[string]any{"datacontenttype": "text/plain", "data_base64": "Y2Fm6Q=="},
 		},
 		{
+			"JSON with numbers that sidecars do not leave alone",
+			async.Request{ContentType: "application/json", Body: []byte(`{"n":9007199254740993}`)},
+			map[string]any{"datacontenttype": "application/json", "data_base64": "eyJuIjo5MDA3MTk5MjU0NzQwOTkzfQ=="},
+		},
+		{
 			"picture",
 			async.Request{ContentType: "image/jpeg", Body: []byte{0xff, 0xd8, 0xff}},
 			map[string]any{"datacontenttype": "image/jpeg", "data_base64": "/9j/"},

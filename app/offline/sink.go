@@ -38,8 +38,12 @@ func openSink(o Options, m Model, input fingerprint) (*sink, error) {
 		}
 		s.encoder = table
 	}
-	if _, err := os.Stat(o.Output); err == nil && !o.Restart {
+	there, err := os.Stat(o.Output)
+	if err == nil && !o.Restart {
 		return nil, fmt.Errorf("output %s: there is such a file: choose another name, or --restart to replace it", o.Output)
+	}
+	if in, inErr := os.Stat(o.Input); err == nil && inErr == nil && os.SameFile(in, there) {
+		return nil, fmt.Errorf("output %s: it is the input: choose another name", o.Output)
 	}
 	if err := s.open(o.Restart); err != nil {
 		s.close()
@@ -51,8 +55,15 @@ func openSink(o Options, m Model, input fingerprint) (*sink, error) {
 func (s *sink) partName() string    { return s.output + ".part" }
 func (s *sink) journalName() string { return s.output + ".progress" }
 
-// open opens the part, and cuts off what the journal does not count.
+// open opens the part, and cuts off what the journal does not count. Nothing is read or changed
+// before the part is ours alone.
 func (s *sink) open(restart bool) (err error) {
+	if s.part, err = os.OpenFile(s.partName(), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if err := s.claim(restart); err != nil {
+		return err
+	}
 	var was journal
 	var ok bool
 	if !restart {
@@ -65,9 +76,6 @@ func (s *sink) open(restart bool) (err error) {
 			return fmt.Errorf("%s is of another run: %s. --restart starts over", s.journalName(), text)
 		}
 		s.journal = was
-	}
-	if s.part, err = os.OpenFile(s.partName(), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return err
 	}
 	info, err := s.part.Stat()
 	if err != nil {
@@ -91,6 +99,7 @@ func (s *sink) begin() error {
 		if err := s.put(s.encoder.header(nil)); err != nil {
 			return err
 		}
+		s.journal.Bytes = s.done
 	}
 	return s.save()
 }
@@ -119,12 +128,9 @@ func (s *sink) write(first int64, results []result) (failed int64, err error) {
 	return failed, nil
 }
 
-// save puts the part and then its journal on disk.
+// save puts the part and then its journal on disk. What was written of a group in vain, on a disk
+// that is full, is not counted.
 func (s *sink) save() error {
-	s.journal.Bytes = max(s.journal.Bytes, 0)
-	if s.journal.Rows == 0 {
-		s.journal.Bytes = s.done // the header
-	}
 	if s.journal == s.kept {
 		return nil
 	}

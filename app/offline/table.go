@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/onda-serving/onda/app/scoring"
 )
@@ -81,7 +83,7 @@ func isText(m Model, name string) bool {
 func checkColumns(m Model, names []string) error {
 	has := map[string]bool{}
 	for _, name := range names {
-		if has[name] {
+		if has[name] && wanted(m, name) {
 			return fmt.Errorf("input: there are two columns %q", name)
 		}
 		has[name] = true
@@ -137,11 +139,20 @@ func (s *csvSource) next() (raw, error) {
 	}
 	fields := map[string]json.RawMessage{}
 	for i, cell := range record {
-		if s.wanted[i] {
-			fields[s.header[i]] = cellOf(cell, s.quoted[i])
+		if !s.wanted[i] {
+			continue
 		}
+		if !utf8.ValidString(cell) {
+			return raw{err: notText(s.header[i])}, nil
+		}
+		fields[s.header[i]] = cellOf(cell, s.quoted[i])
 	}
 	return object(fields)
+}
+
+// notText refuses what JSON would have other characters in the place of.
+func notText(column string) *scoring.Error {
+	return unreadable("the column %q is not valid UTF-8: save the file with that encoding", column)
 }
 
 // cellOf is a cell as JSON. An empty one has no value, unless it is a text.
@@ -186,8 +197,8 @@ type parquetSource struct {
 
 // parquetColumn is a leaf of the schema.
 type parquetColumn struct {
-	name         string
-	list, wanted bool
+	name                   string
+	list, wanted, unsigned bool
 }
 
 func newParquetSource(f *input, m Model) (*parquetSource, error) {
@@ -200,7 +211,19 @@ func newParquetSource(f *input, m Model) (*parquetSource, error) {
 	var names []string
 	for _, path := range file.Schema().Columns() {
 		leaf, _ := file.Schema().Lookup(path...)
-		s.columns = append(s.columns, parquetColumn{path[0], leaf.MaxRepetitionLevel > 0, wanted(m, path[0])})
+		c := parquetColumn{name: path[0], list: leaf.MaxRepetitionLevel > 0, wanted: wanted(m, path[0])}
+		decimal := false
+		if logical := leaf.Node.Type().LogicalType(); logical != nil {
+			if integer, is := logical.Value.(*format.IntType); is {
+				c.unsigned = !integer.IsSigned
+			}
+			_, decimal = logical.Value.(*format.DecimalType)
+		}
+		if decimal && c.wanted {
+			s.close()
+			return nil, fmt.Errorf("input: the column %q holds decimals: save them as floating-point numbers", c.name)
+		}
+		s.columns = append(s.columns, c)
 		names = append(names, path[0])
 	}
 	if err := checkColumns(m, names); err != nil {
@@ -224,22 +247,24 @@ func (s *parquetSource) next() (raw, error) {
 		column := s.columns[value.Column()]
 		switch {
 		case !column.wanted:
+		case value.Kind() == parquet.ByteArray && !utf8.Valid(value.ByteArray()):
+			return raw{err: notText(column.name)}, nil
 		case column.list && len(fields[column.name]) > 0:
 			list := fields[column.name]
-			fields[column.name] = append(append(list[:len(list)-1], ','), append(valueOf(value), ']')...)
+			fields[column.name] = append(append(list[:len(list)-1], ','), append(valueOf(value, column.unsigned), ']')...)
 		case column.list && value.IsNull():
 			fields[column.name] = json.RawMessage("[]")
 		case column.list:
-			fields[column.name] = append(append(json.RawMessage{'['}, valueOf(value)...), ']')
+			fields[column.name] = append(append(json.RawMessage{'['}, valueOf(value, column.unsigned)...), ']')
 		default:
-			fields[column.name] = valueOf(value)
+			fields[column.name] = valueOf(value, column.unsigned)
 		}
 	}
 	return object(fields)
 }
 
 // valueOf is a value as JSON; null for one that JSON does not have.
-func valueOf(v parquet.Value) json.RawMessage {
+func valueOf(v parquet.Value, unsigned bool) json.RawMessage {
 	if v.IsNull() {
 		return json.RawMessage("null")
 	}
@@ -249,7 +274,14 @@ func valueOf(v parquet.Value) json.RawMessage {
 		text = v.Boolean()
 	case parquet.Int32:
 		text = v.Int32()
+		if unsigned {
+			text = v.Uint32()
+		}
 	case parquet.Int64:
+		if unsigned {
+			text = v.Uint64()
+			break
+		}
 		text = v.Int64()
 	case parquet.Float:
 		text = v.Float()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -46,7 +47,9 @@ const long = `Score a file, or a folder of pictures, with a model of ONDA_MODELS
 
 Input:   JSON lines (a :predict instance, an object with a value for each input of
          a tensor model, or a whole body), CSV with a header, Parquet, or a folder.
-Output:  JSON lines, or CSV or Parquet by the name; a line for each row, in order.
+         The column of a text is called text; a column id is handed on.
+Output:  JSON lines with whole answers, or CSV or Parquet (by the name) with the best
+         class or match alone; a line for each row, in order.
 
 A run that was stopped or killed goes on where it stopped when the same command
 is run again, and gives the same bytes as one that ran through.
@@ -97,6 +100,9 @@ func check(cmd *cobra.Command, model string, o offline.Options) (scoring.ModelRe
 	if o.Batch < 0 || o.Concurrency < 0 || o.TopK < 0 {
 		return scoring.ModelRef{}, command.WrongUsage(cmd, "--batch, --concurrency and --top-k: want 0 or more")
 	}
+	if o.InputFormat != "" && !slices.Contains(offline.Formats(), o.InputFormat) {
+		return scoring.ModelRef{}, command.WrongUsage(cmd, "--input-format %q: want %s", o.InputFormat, strings.Join(offline.Formats(), ", "))
+	}
 	ref, err := parseModel(model)
 	if err != nil {
 		return ref, command.WrongUsage(cmd, "--model: %s", scoring.AsError(err).Message)
@@ -137,7 +143,9 @@ func run(cmd *cobra.Command, open Open, ref scoring.ModelRef, o offline.Options)
 	meter := newMeter(cmd.ErrOrStderr(), o.Input)
 	o.Progress = meter.tell
 	progress, err := offline.Run(ctx, engine, engine.Model(), o)
-	meter.end(progress)
+	if err == nil || progress.Rows > 0 { // where nothing began, only the reason matters
+		meter.end(progress)
+	}
 	return ended(ctx, o, progress, err)
 }
 

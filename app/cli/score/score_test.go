@@ -53,7 +53,8 @@ func TestScore(t *testing.T) {
 		{"no model", "", "", 2, "--model is missing"},
 		{"wrong model", "--model faq@x", "", 2, `version "x": want a positive whole number`},
 		{"wrong number", "--model faq --batch -1", "", 2, "want 0 or more"},
-		{"wrong format", "--model faq --input-format xml", "", 1, "want .jsonl"},
+		{"wrong format", "--model faq --input-format xml", "", 2, `--input-format "xml": want jsonl, csv, parquet, folder`},
+		{"nothing began", "--model faq --input-format csv", "question\nwhy\n", 1, "onda: input"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +73,9 @@ func TestScore(t *testing.T) {
 			var out, errs bytes.Buffer
 			if got := command.Run(t.Context(), root, args, &out, &errs); got != test.code || !strings.Contains(errs.String(), test.want) {
 				t.Errorf("got %d and %s, want %d and %q", got, errs.String(), test.code, test.want)
+			}
+			if strings.Contains(errs.String(), " 0 rows") {
+				t.Errorf("got %s, want no count of nothing", errs.String())
 			}
 		})
 	}

@@ -37,9 +37,13 @@ func bulk(body []byte) (entries []entry, ok bool) {
 // with it.
 func (c *Consumer) deliverAll(ctx context.Context, entries []entry, subject string) []wire.EntryStatus {
 	statuses := make([]wire.EntryStatus, len(entries))
+	// A delivery of some megabytes can have a million entries: they get no goroutine each.
+	places := make(chan struct{}, c.config.AtOnce)
 	var all sync.WaitGroup
 	for i, e := range entries {
+		places <- struct{}{}
 		all.Go(func() {
+			defer func() { <-places }()
 			event := e.Event
 			if event == nil {
 				event = json.RawMessage{} // nil stands for an original that nobody has

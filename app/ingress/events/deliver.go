@@ -259,7 +259,7 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 	}
 	req, err := event.request(ctx, wire.Limits{MaxInstances: c.config.MaxInstances}, c.parts.Fetcher)
 	if err != nil {
-		return nil, err
+		return nil, c.unlessOurs(err, bounded)
 	}
 	defer req.release()
 	if req.timeout > 0 {
@@ -268,14 +268,19 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 		defer cancel()
 	}
 	model, data, err := c.run(ctx, req)
-	if scoring.CodeOf(err) == scoring.Expired && !bounded {
-		// The event set no limit, we did: it is not too late for it, we are too slow.
-		return nil, scoring.Errorf(scoring.Overloaded, "the event waited longer than ONDA_TIMEOUT=%s", c.config.Timeout).WithCause(err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, c.unlessOurs(err, bounded)
 	}
 	return c.result(event, model, data)
+}
+
+// unlessOurs is err, but for a budget that was ours and not the event's: it is not too late for
+// the event then, we, or the storage that its data is in, are too slow.
+func (c *Consumer) unlessOurs(err error, bounded bool) error {
+	if scoring.CodeOf(err) == scoring.Expired && !bounded {
+		return scoring.Errorf(scoring.Overloaded, "the event waited longer than ONDA_TIMEOUT=%s", c.config.Timeout).WithCause(err)
+	}
+	return err
 }
 
 // run asks the scorer and encodes its answer.

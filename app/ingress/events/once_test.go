@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -440,6 +441,47 @@ func TestDataByReference(t *testing.T) {
 	if status := d.deliver(t, event(ref)); status != "RETRY" {
 		t.Errorf("with the store away: got %s", status)
 	}
+}
+
+// TestSlowStorage gives an event back whose data took longer than our budget, which is none of
+// its own.
+func TestSlowStorage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ref := `, "datacontenttype": "image/jpeg", "dataref": "s3://photos/1.jpg", "datarefsha256": "ab12"`
+		soon := time.Now().Add(10 * time.Second).Format(time.RFC3339)
+		d := newDoor()
+		d.handler = d.made(events.Parts{Scorer: &d.scorer, Fetcher: &fetcher{err: context.DeadlineExceeded}})
+		if ours, its := d.deliver(t, event(ref)), d.deliver(t, event(ref, `, "expiration": "`+soon+`"`)); ours != "RETRY" || its != "SUCCESS" {
+			t.Errorf("got %s and %s, want the event back, and a dead letter where the budget was its own", ours, its)
+		}
+	})
+}
+
+// TestManyEntries holds as many entries of a bulk delivery as there is room for, and not each of
+// them on a goroutine.
+func TestManyEntries(t *testing.T) {
+	t.Parallel()
+	const entries = 4_000
+	d, g := newDoor(), &gauge{}
+	d.handler = d.made(events.Parts{Scorer: &d.scorer, Publisher: g})
+	reply := d.handler.Deliver(t.Context(), []byte(`{"entries": [{}`+strings.Repeat(", {}", entries-1)+`]}`), "")
+	if len(reply.Statuses) != entries || g.most == 0 || g.most > entries/4 {
+		t.Errorf("got %d statuses, and up to %d goroutines", len(reply.Statuses), g.most)
+	}
+}
+
+// gauge is a publisher that counts goroutines.
+type gauge struct {
+	mu   sync.Mutex
+	most int
+}
+
+func (g *gauge) Publish(context.Context, string, []byte) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.most = max(g.most, runtime.NumGoroutine())
+	return nil
 }
 
 // TestBackPressure holds deliveries while the model has too much to do, and as many as there

@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	// LaneAlone, LaneBulk and LaneBoth are the loads of the part: interactive requests alone,
-	// a backlog of bulk alone, and the two together.
-	LaneAlone, LaneBulk, LaneBoth = "interactive", "bulk", "both"
+	// LaneAlone is the load of interactive requests alone.
+	LaneAlone = "interactive"
+	// LaneBulk is that of a backlog alone.
+	LaneBulk = "bulk"
+	// LaneBoth is the two together.
+	LaneBoth = "both"
 
 	// laneHeader names a request's lane.
 	laneHeader = "x-onda-lane"
