@@ -58,7 +58,7 @@ var only = map[string][]string{
 	"gopkg.in/yaml.v3":                {},
 	"github.com/sirupsen/logrus":      {},
 	"github.com/chromedp/chromedp":    {},
-	"github.com/dapr/dapr/pkg/proto/": {"app/sidecar/sidecartest"},
+	"github.com/dapr/dapr/pkg/proto/": {"app/sidecar", "app/sidecar/sidecartest"},
 	"google.golang.org/protobuf/":     {"app/ingress/grpcapi", "app/ingress/inferencepb", "app/sidecar/sidecartest", "app/triton", "app/triton/configpb"},
 }
 

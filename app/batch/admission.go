@@ -29,8 +29,8 @@ func (b *Batcher) Admit(ctx context.Context, schedule scoring.Schedule, rows int
 	if err := b.roomLocked(ctx, schedule.Lane, rows, now); err != nil {
 		return nil, err
 	}
-	if b.rooms[0].rows+b.rooms[1].rows == 0 {
-		b.pace.start(now)
+	if present := b.rooms[schedule.Lane].rows; present == 0 && (b.yielding != nil || b.rooms[0].rows+b.rooms[1].rows == 0) {
+		b.paceOf(schedule.Lane == scoring.Bulk).start(now)
 	}
 	b.rooms[schedule.Lane].rows += rows
 	left := false
@@ -77,7 +77,7 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 		return scoring.Errorf(scoring.Overloaded, "the model is overloaded: %d %s rows are waiting or running, and no more than %d may (ONDA_MAX_QUEUE, and what runs): try again later", r.rows, lane, r.limit).
 			WithRetryAfter(b.clearsLocked(lane))
 	}
-	if !bounded || !b.pace.known() {
+	if !bounded || !b.paceOf(lane == scoring.Bulk).known() {
 		return nil
 	}
 	wait, run := b.aheadLocked(lane), b.latencyOf(lane == scoring.Bulk).least(rows)
@@ -89,13 +89,13 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 }
 
 // aheadLocked predicts how long a request of a lane waits for those before it. Bulk waits
-// for everybody.
+// for everybody; where it has runs of its own, their pace says how long.
 func (b *Batcher) aheadLocked(lane scoring.Lane) time.Duration {
-	rows := b.rooms[scoring.Interactive].rows
-	if lane == scoring.Bulk {
-		rows += b.rooms[scoring.Bulk].rows
+	rows := b.rooms[lane].rows
+	if lane == scoring.Bulk && b.yielding == nil {
+		rows += b.rooms[scoring.Interactive].rows
 	}
-	return b.pace.clears(rows)
+	return b.paceOf(lane == scoring.Bulk).clears(rows)
 }
 
 // clearsLocked predicts when those who are there now will be through, in whole seconds,

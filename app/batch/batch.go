@@ -226,6 +226,8 @@ type Batcher struct {
 	crowd  float64
 	rooms  [2]room // by lane
 	pace   pace
+	// yieldedPace is that of bulk where it makes way for others.
+	yieldedPace pace
 	timer  *time.Timer
 	listed bool
 	seq    uint64

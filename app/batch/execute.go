@@ -240,7 +240,15 @@ func (b *Batcher) learn(r *run, took time.Duration, now time.Time) {
 // learnLocked notes a run of so many rows that ended now.
 func (b *Batcher) learnLocked(rows int64, took time.Duration, now time.Time, bulk bool) {
 	b.latencyOf(bulk).learn(int(rows), took)
-	b.pace.done(int(rows), now)
+	b.paceOf(bulk).done(int(rows), now)
+}
+
+// paceOf is that of a lane; both are one where the lanes share runs.
+func (b *Batcher) paceOf(bulk bool) *pace {
+	if bulk && b.yielding != nil {
+		return &b.yieldedPace
+	}
+	return &b.pace
 }
 
 // latencyOf predicts the runs with interactive requests, or those of bulk alone.

@@ -3,8 +3,10 @@ package batch_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/onda-serving/onda/app/batch"
 	"github.com/onda-serving/onda/app/scoring"
@@ -15,6 +17,7 @@ type yielder struct {
 	model
 
 	yielded []int32 // the first elements of those runs
+	slow    int     // how many times as long they take; 0 is as long
 }
 
 func (m *yielder) Yields() bool { return true }
@@ -23,6 +26,7 @@ func (m *yielder) RunYielding(ctx context.Context, inputs []scoring.Tensor, outp
 	m.mu.Lock()
 	m.yielded = append(m.yielded, numbers(inputs[0].Data)[0])
 	m.mu.Unlock()
+	time.Sleep(time.Duration(m.slow) * m.fixed)
 	return m.Run(ctx, inputs, outputs)
 }
 
@@ -119,5 +123,39 @@ func TestFailuresOfBulkAreIsolatedInRunsThatMakeWay(t *testing.T) {
 		if runs := m.seen(); len(runs) != len(m.yielded) || len(runs) < 4 {
 			t.Errorf("%d runs, of which %d made way: want all of 4 or more", len(runs), len(m.yielded))
 		}
+	})
+}
+
+// TestSlowBulkTurnsNobodyAway: what makes way may take long, and says nothing about others.
+func TestSlowBulkTurnsNobodyAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &yielder{model: model{fixed: 10 * ms}, slow: 2000}
+		b := batch.New(m, batch.Config{MaxRows: 8, MaxQueue: 100}, batch.Parts{Scheduler: batch.NewScheduler(1, 1)})
+		ask := func(req batch.Request, budget time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), budget)
+			defer cancel()
+			leave, err := b.Admit(ctx, req.Schedule, 1)
+			if err != nil {
+				return err
+			}
+			defer leave()
+			_, err = b.Run(ctx, req)
+			return err
+		}
+		for v := range int32(12) {
+			if err := ask(bulk(100+v), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		for v := range int32(5) {
+			all.Go(func() {
+				if err := ask(one(1+v), time.Second); err != nil {
+					t.Errorf("after slow bulk runs: %v", err)
+				}
+			})
+		}
+		all.Wait()
 	})
 }

@@ -69,7 +69,8 @@ type Config struct {
 	ReplayRequests   int           `envconfig:"ONDA_REPLAY_REQUESTS" default:"32" desc:"newest requests of each model that are kept in memory, to be asked of a new version before it goes live; 0 keeps none"`
 	Replica          string        `envconfig:"ONDA_REPLICA" desc:"name of this replica among those that share a registry; empty takes the host's name and the port"`
 	PubSub           string        `envconfig:"ONDA_PUBSUB" default:"pubsub" desc:"Dapr pub/sub component of the scoring events"`
-	RequestsTopic    string        `envconfig:"ONDA_REQUESTS_TOPIC" default:"scoring.requests" desc:"topic of scoring events, as the subscription has it: dead letters are put back there"`
+	RequestsTopic    string        `envconfig:"ONDA_REQUESTS_TOPIC" default:"scoring.requests" desc:"topic of scoring events; Onda subscribes to it unless the sidecar's components do"`
+	RequestsMetadata string        `envconfig:"ONDA_REQUESTS_METADATA" desc:"what the broker wants to know of that subscription, such as queueType:quorum; with commas between"`
 	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
 	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
 	EventsAtOnce     int           `envconfig:"ONDA_EVENTS_AT_ONCE" default:"256" desc:"events that are scored at a time; the others wait, and with them the broker"`
@@ -233,6 +234,7 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_REPLAY_REQUESTS", checkAtLeast(c.ReplayRequests, 0)},
 		{"ONDA_PUBSUB", checkNotEmpty(c.PubSub)},
 		{"ONDA_REQUESTS_TOPIC", checkNotEmpty(c.RequestsTopic)},
+		{"ONDA_REQUESTS_METADATA", checkPairs(c.RequestsMetadata)},
 		{"ONDA_RESULTS_TOPIC", checkNotEmpty(c.ResultsTopic)},
 		{"ONDA_DEAD_LETTER_TOPIC", checkNotEmpty(c.DeadLetterTopic)},
 		{"ONDA_EVENTS_AT_ONCE", checkAtLeast(c.EventsAtOnce, 1)},

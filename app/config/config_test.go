@@ -81,7 +81,7 @@ func TestEverySettingArrives(t *testing.T) {
 	special := map[string]string{
 		"ONDA_LISTEN": "[::1]:1", "ONDA_METRICS_LISTEN": ":2", "ONDA_MODELS_DIR": dir, "ONDA_DEVICE": "cuda",
 		"ONDA_LOG_LEVEL": "debug", "ONDA_LOG_FORMAT": "json", "ONDA_DAPR": "on",
-		"ONDA_MODEL_CONTROL": "explicit", "ONDA_REGISTRY_CHANGES": "open",
+		"ONDA_MODEL_CONTROL": "explicit", "ONDA_REGISTRY_CHANGES": "open", "ONDA_REQUESTS_METADATA": "queueType:quorum",
 	}
 	kinds := map[reflect.Type]struct {
 		text string

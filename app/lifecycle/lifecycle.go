@@ -30,6 +30,7 @@ import (
 	"github.com/onda-serving/onda/app/config"
 	"github.com/onda-serving/onda/app/dataref"
 	"github.com/onda-serving/onda/app/engine"
+	"github.com/onda-serving/onda/app/ingress/events"
 	"github.com/onda-serving/onda/app/onnx"
 	"github.com/onda-serving/onda/app/pool"
 	"github.com/onda-serving/onda/app/registry"
@@ -72,6 +73,8 @@ type App struct {
 	lastRequest atomic.Int64
 	// scanned is closed when the models folder was read: what it has need not be fetched.
 	scanned chan struct{}
+	// consumer scores events; nil without a sidecar.
+	consumer *events.Consumer
 	// abandoned says that a model is still being loaded: ONNX Runtime is in use then.
 	abandoned bool
 
@@ -162,6 +165,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return a.startOrAbandon(ctx) })
 	group.Go(func() error { a.followUntil(ctx); return nil })
+	group.Go(func() error { a.consumeUntil(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		return a.stop(context.WithoutCancel(ctx), doors, metrics)

@@ -140,7 +140,8 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 		return parts
 	}
 	book := a.answers()
-	parts.Events = a.events(scorer, book)
+	a.consumer = a.events(scorer, book)
+	parts.Events = a.consumer
 	parts.Async = a.desk(book)
 	if a.config.StateStore != "" {
 		parts.DeadLetters = a.deadLetters()

@@ -21,7 +21,7 @@ func TestComponents(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := t.TempDir()
-	if err := writeComponents(root, to, "app", "127.0.0.1:1", "Component pubsub", "Subscription scoring-requests", "Resiliency onda"); err != nil {
+	if err := writeComponents(root, to, "app", "127.0.0.1:1", "Component pubsub", "Subscription scoring-deadletters", "Resiliency onda"); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
@@ -37,12 +37,12 @@ func TestComponents(t *testing.T) {
 		all.Write(text)
 	}
 	got := all.String()
-	for _, line := range []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.requests\n", "deadLetterTopic: scoring.deadletter\n", "    - app\n"} {
+	for _, line := range []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.deadletter\n", "    - app\n"} {
 		if !strings.Contains(got, line) {
 			t.Errorf("there is no line %q in\n%s", line, got)
 		}
 	}
-	for _, line := range []string{"localhost", "- onda\n", "name: deadletters\n", "statestore\n  "} {
+	for _, line := range []string{"localhost", "- onda\n", "name: deadletters\nspec", "statestore\n  "} {
 		if strings.Contains(got, line) {
 			t.Errorf("there is %q in\n%s", line, got)
 		}

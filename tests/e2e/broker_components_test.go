@@ -69,6 +69,10 @@ var perSubscription = map[string][]string{
 	"pubsub.kafka":                   {"valueSchemaType"},
 }
 
+// streamed are the types that give the sidecar single events: it gathers them for a bulk
+// subscription, which stands still once the app was killed. Onda subscribes to those by a stream.
+var streamed = []string{"pubsub.redis", "pubsub.rabbitmq"}
+
 // resource is a document in components/, of any kind.
 type resource struct {
 	APIVersion string `yaml:"apiVersion"`
@@ -248,7 +252,7 @@ func (f folder) check() error {
 			return fmt.Errorf("subscription %s: %w", name, err)
 		}
 	}
-	if f.subscriptions["scoring-requests"].Topic != requestsTopic {
+	if f.subscriptions["scoring-requests"].Topic != requestsTopic && !slices.Contains(streamed, f.components[pubsub].Type) {
 		return errors.New("there is no subscription to scoring requests")
 	}
 	retries := f.resiliency.Policies.Retries
@@ -286,7 +290,9 @@ func (f folder) checkSubscription(s subscriptionSpec) error {
 	switch {
 	case s.Topic == requestsTopic && (s.Routes.Default != "/events/scoring" || s.DeadLetters != deadLetterTopic || *inbound.MaxRetries < 1):
 		return fmt.Errorf("%s goes to %s with dead letters to %q after %d tries", s.Topic, s.Routes.Default, s.DeadLetters, *inbound.MaxRetries)
-	case s.Topic == requestsTopic && !s.Bulk.Enabled && c.Type != "pubsub.in-memory": // the sidecar takes an empty answer about a single event for a success
+	case s.Topic == requestsTopic && slices.Contains(streamed, c.Type):
+		return fmt.Errorf("%s: Onda subscribes to %s itself", c.Type, s.Topic)
+	case s.Topic == requestsTopic && !s.Bulk.Enabled && c.Type != "pubsub.in-memory": // the sidecar can take an empty answer about a single event for a success
 		return fmt.Errorf("bulkSubscribe of %s: %v", c.Type, s.Bulk.Enabled)
 	case s.Topic == deadLetterTopic && s.PubSub != pubsub && (s.Routes.Default != "/events/deadletters" || s.DeadLetters != "" || !forever):
 		return fmt.Errorf("%s goes to %s with dead letters to %q, and is tried %d times, %s", s.Topic, s.Routes.Default, s.DeadLetters, *inbound.MaxRetries, inbound.Policy)
@@ -334,11 +340,11 @@ func TestComponentsWithMistakes(t *testing.T) {
 		{"kafka", "pubsub.yaml", "secretKeyRef:\n        name: onda-kafka\n        key: password", "value: hunter2", "secretKeyRef"},
 		{"kafka", "pubsub.yaml", "scopes: [onda]", "scopes: [other]", "scopes"},
 		{"kafka", "subscription.yaml", "maxMessagesCount", "maxMessageCount", "not found"},
-		{"rabbitmq", "subscription.yaml", "queueType", "queuetype", "for subscriptions"},
-		{"rabbitmq", "subscription.yaml", "enabled: true", "enabled: false", "bulkSubscribe"},
-		{"redis", "subscription.yaml", "deadLetterTopic: scoring.deadletter", "deadLetterTopic: scoring.dead", "dead letters to"},
+		{"kafka", "subscription.yaml", "enabled: true", "enabled: false", "bulkSubscribe"},
+		{"kafka", "subscription.yaml", "deadLetterTopic: scoring.deadletter", "deadLetterTopic: scoring.dead", "dead letters to"},
+		{"redis", "subscription.yaml", "name: scoring-deadletters\nspec:\n  pubsubname: deadletters\n  topic: scoring.deadletter", "name: scoring-requests\nspec:\n  pubsubname: pubsub\n  topic: scoring.requests\n  deadLetterTopic: scoring.deadletter", "goes to /events/deadletters"},
 		{"redis", "subscription.yaml", "pubsubname: deadletters", "pubsubname: letters", "no component"},
-		{"redis", "resiliency.yaml", "retry: redelivery", "retry: redeliver", "no inbound retry"},
+		{"redis", "resiliency.yaml", "retry: redelivery", "retry: redeliver", "there is no retry"},
 		{"redis", "resiliency.yaml", "policy: constant\n        duration: 10s", "policy: exponential", "is tried -1 times"},
 	}
 	for _, m := range mistakes {

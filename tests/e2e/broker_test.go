@@ -33,19 +33,19 @@ func TestBrokerInMemory(t *testing.T) {
 	startBroker(t, backend, nil, pubsub).suite(t)
 }
 
-// TestBrokerRedis runs it on Redis streams, which Dapr gathers into bulk deliveries.
+// TestBrokerRedis runs it on Redis streams, to which Onda subscribes itself.
 func TestBrokerRedis(t *testing.T) {
 	group(t)
 	startBroker(t, ondatest.Redis(t).Backend(), addListener, listenerComponent).suite(t)
 }
 
-// TestBrokerRedisOneByOne runs it on Redis streams without bulk deliveries.
-func TestBrokerRedisOneByOne(t *testing.T) {
+// TestBrokerRedisInBulk runs it with a subscription in the components, in bulk and over HTTP.
+func TestBrokerRedisInBulk(t *testing.T) {
 	group(t)
 	startBroker(t, ondatest.Redis(t).Backend(), func(t *testing.T, components string) {
 		t.Helper()
 		addListener(t, components)
-		oneByOne(t, components)
+		declare(t, components)
 	}, listenerComponent).suite(t)
 }
 
@@ -75,17 +75,18 @@ func resources(t *testing.T, path string) (all []map[string]any, write func(to s
 	}
 }
 
-// oneByOne turns the bulk deliveries of a folder of components off.
-func oneByOne(t *testing.T, components string) {
+// declare adds a subscription to scoring requests to a folder of components.
+func declare(t *testing.T, components string) {
 	t.Helper()
-	path := filepath.Join(components, "subscription.yaml")
-	all, write := resources(t, path)
+	own, _ := resources(t, filepath.Join(components, "subscription.yaml"))
+	all, write := resources(t, filepath.Join(root, "components", "local", "subscription.yaml"))
 	spec, _ := all[0]["spec"].(map[string]any)
-	if bulk, _ := spec["bulkSubscribe"].(map[string]any); spec["topic"] != requestsTopic || bulk["enabled"] != true {
-		t.Fatalf("%s begins with topic %v, in bulk: %v", path, spec["topic"], bulk)
+	if spec["topic"] != requestsTopic {
+		t.Fatalf("components/local/subscription.yaml begins with topic %v", spec["topic"])
 	}
-	spec["bulkSubscribe"] = map[string]any{"enabled": false}
-	write(path, all...)
+	spec["bulkSubscribe"] = map[string]any{"enabled": true, "maxMessagesCount": 32, "maxAwaitDurationMs": 50}
+	all[0]["scopes"] = own[0]["scopes"]
+	write(filepath.Join(components, "requests.yaml"), all[0])
 }
 
 // listenerComponent is the broker as another app sees it.
@@ -116,6 +117,8 @@ type broker struct {
 	url, publishURL  string
 	metricsPort      int
 	results, letters *listener
+	// stream says that Onda subscribed by itself.
+	stream bool
 }
 
 // startBroker starts Onda on a backend, and listens to the named component. change may change
@@ -136,8 +139,10 @@ func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.
 		Binary: ondaBinary, AppID: appID, Models: models, Components: components,
 		Settings: map[string]string{"ONDA_METRICS_LISTEN": local(metrics)},
 	})
+	_, notDeclared := os.Stat(filepath.Join(components, "requests.yaml"))
 	b := &broker{
-		url: r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
+		stream: heardBy == listenerComponent && notDeclared != nil,
+		url:    r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
 		results: listen(t, r.Sidecar.GRPCPort, heardBy, resultsTopic), letters: listen(t, r.Sidecar.GRPCPort, heardBy, deadLetterTopic),
 	}
 	b.flows(t)
@@ -322,14 +327,16 @@ func (b *broker) typedLetters(t *testing.T) {
 	b.answeredOnce(t, ids, b.letters)
 }
 
-// spentBudget sends events whose time is over: none is scored. The sidecar puts what it sees
-// in time on the dead-letter topic as it is; what is spent on the way to Onda is counted there
-// and gets its reason.
+// spentBudget sends events whose time is over: none is scored. Over HTTP the sidecar puts what
+// it sees in time on the dead-letter topic as it is; what Onda sees is counted there and gets its
+// reason.
 func (b *broker) spentBudget(t *testing.T) {
 	attributes := number(4)
 	attributes["expiration"] = "2020-01-01T00:00:00Z"
 	id := b.publish(t, attributes)
-	if got := b.letters.wait(t, id); got.ID != id || got.Type != "onda.score.request.v1" {
+	if b.stream {
+		checkTyped(t, b.letters.wait(t, id), id, "Expired", "time budget was spent")
+	} else if got := b.letters.wait(t, id); got.ID != id || got.Type != "onda.score.request.v1" {
 		t.Errorf("the sidecar passed on %s, want the event as it was", got.text)
 	}
 	before := metric(t, b.metricsPort, "onda_events_total", `outcome="dead_letter"`, `code="Expired"`)

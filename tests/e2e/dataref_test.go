@@ -244,7 +244,8 @@ func (r *references) refused(t *testing.T) {
 }
 
 // tooLargeToKeep asks for an answer that is larger than what the state store's sidecar takes, and
-// sends an event that fails and is as large as an event can be: neither is tried again and again,
+// sends an event that fails and is as large as an event can be, which the sidecar wraps once more for
+// the stream: neither is tried again and again,
 // which would hold up the events behind it, and each is a letter.
 func (r *references) tooLargeToKeep(t *testing.T) {
 	large, _ := rowOf(8 * smallBody)
@@ -260,7 +261,7 @@ func (r *references) tooLargeToKeep(t *testing.T) {
 
 	const missing = "missing"
 	frame := len(asJSON(t, cloudEvent(map[string]any{"subject": missing, "data": ""})))
-	id = r.publish(t, map[string]any{"subject": missing, "data": strings.Repeat("x", smallBody-frame-16)})
+	id = r.publish(t, map[string]any{"subject": missing, "data": strings.Repeat("x", smallBody-frame-400)})
 	l = r.listed(t, 1, "--model", missing)[0]
 	if l.RequestID != id || !strings.Contains(l.Error, "the event itself was not kept") {
 		t.Errorf("the letter is %+v", l)

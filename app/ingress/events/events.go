@@ -141,6 +141,12 @@ func (c *Consumer) Deliver(ctx context.Context, body []byte, subject string) wir
 	return wire.Delivery{Status: c.deliver(ctx, body, subject)}
 }
 
+// DeliverOne scores a single event, whatever it looks like, and says what becomes of it:
+// SUCCESS, RETRY or DROP.
+func (c *Consumer) DeliverOne(ctx context.Context, event []byte) (status string) {
+	return c.deliver(ctx, event, "")
+}
+
 // retry gives the event back to the broker.
 func (c *Consumer) retry(event cloudEvent, err error) string {
 	c.parts.Observer.Event("retry", err)

@@ -46,7 +46,7 @@ func Start(t testing.TB) *Sidecar {
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	a := &api{documents: map[string]document{}, ready: true}
+	a := &api{documents: map[string]document{}, ready: true, subscribed: make(chan *Subscription, 8), endStreams: make(chan struct{})}
 	server := grpc.NewServer()
 	runtime.RegisterDaprServer(server, a)
 	var running sync.WaitGroup
@@ -136,6 +136,10 @@ type api struct {
 	fault     error
 	revision  int
 	saves     int
+	// declared are pub/sub components, and the topic of a subscription to each.
+	declared   map[string]string
+	subscribed chan *Subscription
+	endStreams chan struct{}
 }
 
 func (a *api) outbound(w http.ResponseWriter, r *http.Request) {
