@@ -223,14 +223,14 @@ type Batcher struct {
 	// tries counts runs, to try larger ones now and then.
 	tries uint
 	// crowd is the moving average of requests in a run: above 1 under load.
-	crowd  float64
-	rooms  [2]room // by lane
-	pace   pace
+	crowd float64
+	rooms [2]room // by lane
+	pace  pace
 	// yieldedPace is that of bulk where it makes way for others.
 	yieldedPace pace
-	timer  *time.Timer
-	listed bool
-	seq    uint64
+	timer       *time.Timer
+	listed      bool
+	seq         uint64
 }
 
 // New makes the batcher of a model.
