@@ -427,6 +427,7 @@ func TestIDs(t *testing.T) {
 		{"result", event(predictData), "shop#7/result"},
 		{"tensors", event(inferData), "shop#7/result"},
 		{"error", event(), "shop#7/error"},
+		{"put back by an operator", strings.Replace(event(predictData), `{`, `{"ondareplay":"2",`, 1), "shop#7/result/2"},
 		{"other sender's result", other(event(predictData)), "bank#7/result"},
 		{"other sender's error", other(event()), "bank#7/error"},
 		{"unreadable", garbage, fmt.Sprintf("unreadable-%x/error", sha256.Sum256([]byte(garbage)))},

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -39,8 +40,12 @@ const source = "onda"
 // answer makes the parts that result and error events share. The id follows from the
 // request's source and id, which only together tell one event from all others: a
 // repeated delivery gives an event with the same id, so that receivers can tell that
-// they have seen it, and two senders that both count from 1 do not give the same.
+// they have seen it, and two senders that both count from 1 do not give the same. What an
+// operator put back is answered anew, and by another event, which must not be taken for seen.
 func answer(event cloudEvent, kind, suffix string, data []byte) outgoing {
+	if event.replay > 0 {
+		suffix += "/" + strconv.Itoa(event.replay)
+	}
 	return outgoing{
 		SpecVersion: "1.0", ID: event.Source + "#" + event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
 		Time: time.Now().UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
