@@ -1,6 +1,7 @@
 package admit_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -47,6 +48,9 @@ func (v *visitors) come(name string, lane scoring.Lane) {
 func (v *visitors) want(want ...visit) {
 	v.t.Helper()
 	v.all.Wait()
+	for _, all := range [][]visit{v.seen, want} { // those who enter in the same moment do so in any order
+		slices.SortFunc(all, func(a, b visit) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.name, b.name)) })
+	}
 	if !slices.Equal(v.seen, want) {
 		v.t.Errorf("they entered as %v, want %v", v.seen, want)
 	}
