@@ -298,7 +298,7 @@ func checkTyped(t *testing.T, got event, id, code, text string) {
 	if err := json.Unmarshal(got.Data, &data); err != nil {
 		t.Fatalf("the dead letter %s: %s", got.text, err)
 	}
-	if got.ID != brokerSource+"#"+id+"/error" || got.Type != "onda.score.error.v1" || got.RequestID != id || data.Code != code || !strings.Contains(data.Error, text) {
+	if !strings.HasPrefix(got.ID, brokerSource+"#"+id+"/error") || got.Type != "onda.score.error.v1" || got.RequestID != id || data.Code != code || !strings.Contains(data.Error, text) {
 		t.Errorf("request %s: %s\nwant code %s and %q", id, got.text, code, text)
 	}
 	if err := json.Unmarshal(data.Original, &original); err != nil || original.ID != id {

@@ -374,9 +374,17 @@ func TestRespondAsyncUnanswered(t *testing.T) {
 	models := t.TempDir()
 	addFiles(t, models, brittleModel, 1, modelFiles(brittle()))
 	appID := "unanswered-" + unique()
+	components := ondatest.Components(t, appID, ondatest.SQLite(filepath.Join(t.TempDir(), "state.db")))
+	// Declared, so that Onda does not subscribe itself, and to a path that nobody answers.
+	lost, write := resources(t, filepath.Join(components, "subscription.yaml"))
+	spec, _ := lost[0]["spec"].(map[string]any)
+	spec["topic"], spec["routes"] = "read.by.nobody", map[string]any{"default": "/nowhere"}
+	delete(spec, "deadLetterTopic")
+	lost[0]["metadata"] = map[string]any{"name": "read-by-nobody"}
+	write(filepath.Join(components, "nobody.yaml"), lost[0])
 	r := ondatest.StartReplica(t, ondatest.ReplicaOptions{
 		Binary: ondaBinary, AppID: appID, Models: models,
-		Components: ondatest.Components(t, appID, ondatest.SQLite(filepath.Join(t.TempDir(), "state.db"))),
+		Components: components,
 		Settings:   map[string]string{"ONDA_REQUESTS_TOPIC": "read.by.nobody"},
 	})
 	r.Sidecar.Reaches(appID)
