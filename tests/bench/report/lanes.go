@@ -9,10 +9,12 @@ import (
 func (p *page) lanes(r suite.Result) {
 	p.say("Interactive requests in an open loop, alone and beside a backlog of bulk for the same model: calls in the lane `bulk`, %s at once, or", short(r.Facts["at once"]))
 	p.say("events on Redis, %s at once. The spare capacity is what a backlog gets alone, without the share of CPU time that the interactive", short(r.Facts["backlog"]))
-	p.say("requests take alone. Onda's sidecar and Redis are on the same cores, and make way for nobody.\n")
+	p.say("requests take alone. Sidecars and Redis are on the same cores and make way for nobody, but in the last row, where")
+	p.say("they run on what Onda leaves of the cores (SCHED_IDLE), since in a cluster a broker has cores of its own.\n")
 	p.say("| model | backlog | requests/s | p50 ms alone | beside | p99 ms alone | beside | bulk/s alone | beside | of the spare |\n|---|---|---|---|---|---|---|---|---|---|")
 	for _, of := range [][2]string{
 		{"image-classification", suite.EventsDirect}, {"faq-matching", suite.EventsDirect}, {"faq-matching", suite.EventsRedis + suite.InBulk},
+		{"faq-matching", suite.EventsRedis + suite.InBulk + suite.Elsewhere},
 	} {
 		p.lane(r, of[0], of[1])
 	}

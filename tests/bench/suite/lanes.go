@@ -30,6 +30,9 @@ const (
 	bulkWindow = 8 * time.Second
 	// laneRounds take turns.
 	laneRounds = 3
+
+	// Elsewhere is added to a way whose broker and sidecars take only what Onda leaves of the cores, as if they had others.
+	Elsewhere = ", the rest elsewhere"
 )
 
 // laneLoads are the loads of interactive requests: a third of what two cores can do at most,
@@ -53,6 +56,8 @@ type lane struct {
 	window      time.Duration
 	// pids take part in answering the backlog, those of Onda in answering requests.
 	pids, onda []int
+	// elsewhere are those of pids that would be on other machines.
+	elsewhere []int
 }
 
 // lanes measures what a backlog costs interactive requests, and what those leave of it.
@@ -107,11 +112,14 @@ func (b *Bench) backlogs(m *mesh, server *proc.Process) (all []lane, err error) 
 		if server == nil || w.model != testmodel.FAQ {
 			continue
 		}
-		ways, err := publishing(EventsRedis, w.model, request.Body, m.other, slices.Concat(server.PIDs(), m.other.PIDs(), m.own.PIDs(), m.onda.pids))
+		others := slices.Concat(server.PIDs(), m.other.PIDs(), m.own.PIDs())
+		ways, err := publishing(EventsRedis, w.model, request.Body, m.other, slices.Concat(others, m.onda.pids))
 		if err != nil {
 			return nil, err
 		}
 		l.way, l.bulk, l.pids, l.atOnce = ways[1].name, ways[1].request, ways[1].pids, eventBacklog
+		all = append(all, l)
+		l.way, l.elsewhere = l.way+Elsewhere, others
 		all = append(all, l)
 	}
 	return all, nil
@@ -128,7 +136,7 @@ func (b *Bench) laneCall(address, model string) (load.Request, error) {
 // laneVariants are the three loads.
 func (b *Bench) laneVariants(l lane) []variant {
 	of := func(name string, measure func(context.Context) (values, error)) variant {
-		return variant{keys: keys("model", l.model, "path", l.way, "load", name), measure: measure}
+		return variant{keys: keys("model", l.model, "path", l.way, "load", name), measure: l.yielding(measure)}
 	}
 	return []variant{
 		of(LaneAlone, func(ctx context.Context) (values, error) {
@@ -136,6 +144,21 @@ func (b *Bench) laneVariants(l lane) []variant {
 		}),
 		of(LaneBulk, func(ctx context.Context) (values, error) { return b.backlog(ctx, l, bulkWindow) }),
 		of(LaneBoth, func(ctx context.Context) (values, error) { return b.beside(ctx, l) }),
+	}
+}
+
+// yielding has what is elsewhere make way while a load is measured.
+func (l lane) yielding(measure func(context.Context) (values, error)) func(context.Context) (values, error) {
+	if len(l.elsewhere) == 0 {
+		return measure
+	}
+	return func(ctx context.Context) (v values, err error) {
+		restore, err := proc.Yield(l.elsewhere)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, restore()) }()
+		return measure(ctx)
 	}
 }
 
