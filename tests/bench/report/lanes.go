@@ -13,7 +13,9 @@ func (p *page) lanes(r suite.Result) {
 	p.say("they run on what Onda leaves of the cores (SCHED_IDLE), since in a cluster a broker has cores of its own.\n")
 	p.say("| model | backlog | requests/s | p50 ms alone | beside | p99 ms alone | beside | bulk/s alone | beside | of the spare |\n|---|---|---|---|---|---|---|---|---|---|")
 	for _, of := range [][2]string{
-		{"image-classification", suite.EventsDirect}, {"faq-matching", suite.EventsDirect}, {"faq-matching", suite.EventsRedis + suite.InBulk},
+		{"image-classification", suite.EventsDirect},
+		{"faq-matching", suite.EventsDirect},
+		{"faq-matching", suite.EventsRedis + suite.InBulk},
 		{"faq-matching", suite.EventsRedis + suite.InBulk + suite.Elsewhere},
 	} {
 		p.lane(r, of[0], of[1])
