@@ -38,6 +38,8 @@ func newRoot() *cobra.Command {
 		}),
 		events.New(events.Defaults{Server: env.Server, Token: env.Token.Reveal(), User: env.User, Version: version()}),
 		newConfig(), newVersion(), newCheckVersion(), command.NewCompletion())
+	root.Version = version()
+	root.SetVersionTemplate("onda {{.Version}}\n")
 	root.Annotations = map[string]string{command.Epilogue: `Settings come from the environment: see "onda config".`}
 	return root
 }

@@ -85,6 +85,8 @@ func TestUsage(t *testing.T) {
 		{"--help of a command", []string{"serve", "--help"}, 0, "Score requests until SIGTERM or SIGINT.\n\nUsage: onda serve\n", ""},
 		{"help of nothing", []string{"help", "server"}, 2, "", "onda: unknown command \"server\"\n\n" + usage},
 		{"unknown command", []string{"server"}, 2, "", "onda: unknown command \"server\": did you mean serve?\n\n" + usage},
+		{"help of an unknown command", []string{"server", "--help"}, 2, "", "onda: unknown command \"server\": did you mean serve?\n\n" + usage},
+		{"--version", []string{"--version"}, 0, "onda dev\n", ""},
 		{"empty command", []string{""}, 2, "", "onda: unknown command \"\"\n\n" + usage},
 		{"unknown flag", []string{"-port", "80", "serve"}, 2, "", "onda: unknown shorthand flag: 'p' in -port\n\n" + usage},
 		{"too much", []string{"serve", "now"}, 2, "", leaf("serve", `unexpected "now"`)},

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -45,12 +48,30 @@ func OpenOffline(ctx context.Context, cfg config.Config, ref scoring.ModelRef, l
 	return o, nil
 }
 
+// thereAre names the models of a folder, for who misspelt one.
+func thereAre(models string) string {
+	entries, _ := os.ReadDir(models)
+	var names []string
+	for _, e := range entries {
+		if versions, err := artifact.ScanModel(models, e.Name(), nil); err == nil && len(versions) > 0 {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": there are " + strings.Join(names, ", ")
+}
+
 // findVersion finds a version in the models folder.
 func findVersion(models string, ref scoring.ModelRef) (artifact.Ref, error) {
 	if ref.Label != "" && ref.Label != scoring.LabelLive {
 		return artifact.Ref{}, scoring.Errorf(scoring.Invalid, "label %q: labels are kept by the registry, which is not read here: name a version, such as %s@1", ref.Label, ref.Name)
 	}
 	versions, err := artifact.ScanModel(models, ref.Name, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return artifact.Ref{}, fmt.Errorf("there is no model %s in %s (ONDA_MODELS_DIR)%s", ref.Name, models, thereAre(models))
+	}
 	if len(versions) == 0 {
 		return artifact.Ref{}, fmt.Errorf("model %s: %w (ONDA_MODELS_DIR=%s)", ref.Name, err, models)
 	}

@@ -46,7 +46,7 @@ func TestOfflineRefuses(t *testing.T) {
 		ref  scoring.ModelRef
 		want string
 	}{
-		{scoring.ModelRef{Name: "nothing"}, "model nothing: "},
+		{scoring.ModelRef{Name: "nothing"}, "(ONDA_MODELS_DIR): there are addsub, "},
 		{scoring.ModelRef{Name: "addsub", Version: 7}, "has no version 7: the newest is 1"},
 		{scoring.ModelRef{Name: "addsub", Label: "canary"}, `label "canary"`},
 		{scoring.ModelRef{Name: "damaged"}, "load damaged@1"},

@@ -35,14 +35,19 @@ type settings struct {
 	MaxInstances int    `json:"max_instances"`
 }
 
+// String names the options that decide the bytes, as the command line and the settings have them.
+func (s settings) String() string {
+	return fmt.Sprintf("%s, --batch %d, --top-k %d, ONDA_MAX_BODY %d, ONDA_MAX_INSTANCES %d", s.Format, s.Batch, s.TopK, s.MaxRow, s.MaxInstances)
+}
+
 // differences says what is another than it was.
 func (j journal) differences(was journal) string {
 	var all []string
 	for _, part := range []struct{ what, was, is string }{
-		{"the input", fmt.Sprintf("%+v", was.Input), fmt.Sprintf("%+v", j.Input)},
+		{"the input", was.Input.String(), j.Input.String()},
 		{"the model", was.Model + " " + was.Digest, j.Model + " " + j.Digest},
 		{"the engine", was.Engine, j.Engine},
-		{"the options", fmt.Sprintf("%+v", was.Options), fmt.Sprintf("%+v", j.Options)},
+		{"the options", was.Options.String(), j.Options.String()},
 	} {
 		if part.was != part.is {
 			all = append(all, fmt.Sprintf("%s was %s and is %s", part.what, part.was, part.is))

@@ -173,7 +173,12 @@ func TestResume(t *testing.T) {
 	if err != nil || again.Rows != 11 || again.Resumed != p.Rows {
 		t.Errorf("got %+v, %v, want 11 rows, %d of them resumed", again, err, p.Rows)
 	}
-	if _, err := offline.Run(t.Context(), fake{}, texts, o); err == nil || !strings.Contains(err.Error(), "there is such a file") {
-		t.Errorf("got %v, want a word about the output", err)
+	for output, want := range map[string]string{
+		o.Output: "there is such a file", o.Input: "it is the input", filepath.Join(filepath.Dir(o.Input), "out.txt"): "want .jsonl, .ndjson, .csv or .parquet",
+	} {
+		o.Output = output
+		if _, err := offline.Run(t.Context(), fake{}, texts, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("output %s: got %v, want %q", output, err, want)
+		}
 	}
 }

@@ -24,7 +24,7 @@ type sink struct {
 func openSink(o Options, m Model, input fingerprint) (*sink, error) {
 	format := formatOf(o.Output)
 	if format == "" {
-		format = JSONLines
+		return nil, fmt.Errorf("output %s: its name does not say what to write: want .jsonl, .ndjson, .csv or .parquet at its end", o.Output)
 	}
 	s := &sink{output: o.Output, format: format, journal: journal{
 		Input: input, Model: m.ID.String(), Digest: m.ID.Digest, Engine: m.Engine,
@@ -38,18 +38,32 @@ func openSink(o Options, m Model, input fingerprint) (*sink, error) {
 		}
 		s.encoder = table
 	}
-	there, err := os.Stat(o.Output)
-	if err == nil && !o.Restart {
-		return nil, fmt.Errorf("output %s: there is such a file: choose another name, or --restart to replace it", o.Output)
-	}
-	if in, inErr := os.Stat(o.Input); err == nil && inErr == nil && os.SameFile(in, there) {
-		return nil, fmt.Errorf("output %s: it is the input: choose another name", o.Output)
+	if err := checkOutput(o); err != nil {
+		return nil, fmt.Errorf("output %s: %w", o.Output, err)
 	}
 	if err := s.open(o.Restart); err != nil {
 		s.close()
 		return nil, fmt.Errorf("output: %w", err)
 	}
 	return s, nil
+}
+
+// checkOutput refuses to replace a file that nobody said to replace, and the input in any case.
+func checkOutput(o Options) error {
+	there, err := os.Stat(o.Output)
+	if err != nil {
+		return nil //nolint:nilerr // where there is no file there is none to replace
+	}
+	if in, err := os.Stat(o.Input); err == nil && os.SameFile(in, there) {
+		return errors.New("it is the input: choose another name")
+	}
+	if there.IsDir() {
+		return errors.New("it is a folder: want the name of a file to write")
+	}
+	if !o.Restart {
+		return errors.New("there is such a file: choose another name, or --restart to replace it")
+	}
+	return nil
 }
 
 func (s *sink) partName() string    { return s.output + ".part" }

@@ -50,6 +50,11 @@ type fingerprint struct {
 	Ends string `json:"ends"`
 }
 
+// String tells which input it is; the SHA-256 shortened.
+func (f fingerprint) String() string {
+	return fmt.Sprintf("%s (%s, %d bytes, of %s, %.8s)", f.Path, f.Format, f.Size, f.Modified, f.Ends)
+}
+
 // openSource opens the input.
 func openSource(o Options, m Model) (source, error) {
 	info, err := os.Stat(o.Input)

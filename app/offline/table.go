@@ -64,7 +64,7 @@ func newCSVSource(f *input, o Options, m Model) (*csvSource, error) {
 	}
 	if err := checkColumns(m, header); err != nil {
 		f.close()
-		return nil, err
+		return nil, fmt.Errorf("input %s: %w", o.Input, err)
 	}
 	return s, nil
 }
@@ -84,7 +84,7 @@ func checkColumns(m Model, names []string) error {
 	has := map[string]bool{}
 	for _, name := range names {
 		if has[name] && wanted(m, name) {
-			return fmt.Errorf("input: there are two columns %q", name)
+			return fmt.Errorf("there are two columns %q", name)
 		}
 		has[name] = true
 	}
@@ -106,9 +106,18 @@ func checkColumns(m Model, names []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("input: the column %s is missing: model %s needs it", strings.Join(missing, ", "), m.ID)
+		return fmt.Errorf("the column %s is missing: model %s needs it, and the header has %s", strings.Join(missing, ", "), m.ID, columnNames(names))
 	}
 	return nil
+}
+
+// columnNames names columns to people, and not all of very many.
+func columnNames(names []string) string {
+	const most = 8
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // wanted says whether a column is one that a row is made of; others are passed over.
@@ -221,14 +230,14 @@ func newParquetSource(f *input, m Model) (*parquetSource, error) {
 		}
 		if decimal && c.wanted {
 			s.close()
-			return nil, fmt.Errorf("input: the column %q holds decimals: save them as floating-point numbers", c.name)
+			return nil, fmt.Errorf("input %s: the column %q holds decimals: save them as floating-point numbers", f.mark.Path, c.name)
 		}
 		s.columns = append(s.columns, c)
 		names = append(names, path[0])
 	}
 	if err := checkColumns(m, names); err != nil {
 		s.close()
-		return nil, err
+		return nil, fmt.Errorf("input %s: %w", f.mark.Path, err)
 	}
 	return s, nil
 }

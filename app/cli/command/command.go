@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,7 +35,10 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetArgs(append([]string{}, args...)) // of nil, cobra would take the process's own
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return OK
 	}
@@ -49,6 +54,19 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), text)
 	}
 	return code
+}
+
+// unknownCommand finds a command that is not there before cobra does, which for "onda no-such --help" shows the help of
+// what stands above it, as if all were well.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if !slices.Contains(args, "--help") && !slices.Contains(args, "-h") {
+		return nil
+	}
+	group, rest, err := root.Find(args)
+	if err != nil || !group.HasAvailableSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") || rest[0] == "help" {
+		return nil //nolint:nilerr // cobra tells that itself
+	}
+	return group.RunE(group, rest[:1])
 }
 
 // flagText says what is wrong with a flag, without what the libraries say of how they read it.

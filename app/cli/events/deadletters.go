@@ -114,9 +114,9 @@ func (s *session) showPage(page *deadletters.Page) {
 		return
 	}
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tAT\tCODE\tMODEL\tSOURCE\tREQUEST\tSTATE\tREPLAYS")
+	fmt.Fprintln(t, "ID\tAT\tCODE\tMODEL\tSOURCE\tREQUEST\tSTATE\tREPLAYS\tERROR")
 	for _, l := range page.Letters {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", cell(l.ID), when(l.At), cell(l.Code), cell(l.Model), cell(l.RequestSource), cell(l.RequestID), cell(string(l.State)), l.Replays)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", cell(l.ID), when(l.At), cell(l.Code), cell(l.Model), cell(l.RequestSource), cell(l.RequestID), cell(string(l.State)), l.Replays, cell(l.Error))
 	}
 	t.Flush()
 	if page.Cursor != "" {

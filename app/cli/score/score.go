@@ -100,6 +100,9 @@ func check(cmd *cobra.Command, model string, o offline.Options) (scoring.ModelRe
 	if o.Batch < 0 || o.Concurrency < 0 || o.TopK < 0 {
 		return scoring.ModelRef{}, command.WrongUsage(cmd, "--batch, --concurrency and --top-k: want 0 or more")
 	}
+	if o.MaxErrors < -1 {
+		return scoring.ModelRef{}, command.WrongUsage(cmd, "--max-errors %d: want how many rows may fail, or -1 for any number", o.MaxErrors)
+	}
 	if o.InputFormat != "" && !slices.Contains(offline.Formats(), o.InputFormat) {
 		return scoring.ModelRef{}, command.WrongUsage(cmd, "--input-format %q: want %s", o.InputFormat, strings.Join(offline.Formats(), ", "))
 	}

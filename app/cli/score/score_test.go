@@ -54,7 +54,8 @@ func TestScore(t *testing.T) {
 		{"wrong model", "--model faq@x", "", 2, `version "x": want a positive whole number`},
 		{"wrong number", "--model faq --batch -1", "", 2, "want 0 or more"},
 		{"wrong format", "--model faq --input-format xml", "", 2, `--input-format "xml": want jsonl, csv, parquet, folder`},
-		{"nothing began", "--model faq --input-format csv", "question\nwhy\n", 1, "onda: input"},
+		{"nothing began", "--model faq --input-format csv", "question\nwhy\n", 1, "in.jsonl: the column text is missing: model faq@2 needs it, and the header has question"},
+		{"wrong bound", "--model faq --max-errors -2", "", 2, "or -1 for any number"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
