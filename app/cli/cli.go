@@ -40,6 +40,8 @@ func newRoot() *cobra.Command {
 		newConfig(), newVersion(), newCheckVersion(), command.NewCompletion())
 	root.Version = version()
 	root.SetVersionTemplate("onda {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version of this build") // for who tries it first; the command is what stands in the help
+	_ = root.Flags().MarkHidden("version")
 	root.Annotations = map[string]string{command.Epilogue: `Settings come from the environment: see "onda config".`}
 	return root
 }
