@@ -69,6 +69,8 @@ type Record struct {
 	Event json.RawMessage `json:"event,omitempty"`
 	// At is when the record was written.
 	At time.Time `json:"at"`
+	// Expires is when a request that is pending is worth nothing any more; zero for never.
+	Expires time.Time `json:"expires,omitzero"`
 
 	// Follow is the replay whose answer the caller gets in the place of this one; nil for none.
 	Follow *Follow `json:"follow,omitempty"`
@@ -116,21 +118,11 @@ func (b *Book) Find(ctx context.Context, key Key) (*Record, error) {
 	return r, err
 }
 
-// Expect notes that a request was accepted. One that is known already is left as it is.
-func (b *Book) Expect(ctx context.Context, key Key, request string) error {
-	_, err := b.keep(ctx, key, Record{Status: Pending, Request: request})
-	return err
-}
-
-// Keep records an answer, and gives the record that stands: that one, or the one that was
-// there before.
+// Keep records an answer, or with the status Pending that a request was accepted, and gives the
+// record that stands: that one, or the one that was there before. A request that is answered
+// stays so, and one that is known is not accepted anew. When it fails, r may be there all the
+// same: the request comes again, and finds it.
 func (b *Book) Keep(ctx context.Context, key Key, r Record) (*Record, error) {
-	return b.keep(ctx, key, r)
-}
-
-// keep writes r unless the request is answered. When it fails, r may be there all the same:
-// the request comes again, and finds it.
-func (b *Book) keep(ctx context.Context, key Key, r Record) (*Record, error) {
 	// A record changes once, from pending: whoever loses three times met a store that forgets.
 	const tries = 3
 	r.At = time.Now().UTC().Truncate(time.Millisecond)

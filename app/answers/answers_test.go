@@ -140,11 +140,7 @@ func TestExpected(t *testing.T) {
 			{answers.Record{Status: answers.Pending}, answers.Failed},
 		}
 		for i, step := range steps {
-			if step.keep.Status == answers.Pending {
-				if err := b.Expect(t.Context(), key, "asked"); err != nil {
-					t.Fatal(err)
-				}
-			} else if r, err := b.Keep(t.Context(), key, step.keep); err != nil || r.Status != step.want {
+			if r, err := b.Keep(t.Context(), key, step.keep); err != nil || r.Status != step.want {
 				t.Fatalf("step %d: got %+v, %v, want %s", i, r, err, step.want)
 			}
 			r, err := b.Find(t.Context(), key)
@@ -163,7 +159,7 @@ func TestStoreThatIsAway(t *testing.T) {
 	key := answers.Key{Source: "shop", ID: "7"}
 	_, find := b.Find(t.Context(), key)
 	_, keep := b.Keep(t.Context(), key, answers.Record{Status: answers.Done})
-	for _, err := range []error{find, keep, b.Expect(t.Context(), key, "")} {
+	for _, err := range []error{find, keep} {
 		if scoring.CodeOf(err) != scoring.Unavailable || !errors.Is(err, s.fault) {
 			t.Errorf("got %v, want Unavailable", err)
 		}

@@ -127,6 +127,9 @@ func (d *Desk) Accept(ctx context.Context, req Request) (Accepted, error) {
 	case err == nil:
 		return accepted, nil
 	case scoring.CodeOf(err) == scoring.TooLarge:
+		// It stays too large: whoever asks for it, or sends it again, hears that. Where this cannot
+		// be noted the next one who sends it notes it.
+		_ = d.fail(ctx, answers.Key{Source: answers.AsyncSource, ID: req.ID}, req.fingerprint(), req.Subject, scoring.AsError(err))
 		return Accepted{}, err
 	case ctx.Err() != nil:
 		return Accepted{}, ctx.Err()
@@ -153,13 +156,13 @@ func (d *Desk) expect(ctx context.Context, req Request, given bool) (Accepted, e
 	var record *answers.Record
 	var err error
 	if given {
-		if record, err = d.Answers.Newest(ctx, key); err != nil {
+		if record, err = d.newest(ctx, key); err != nil {
 			return Accepted{}, err
 		}
 	}
 	isNew := record == nil
 	if isNew {
-		if record, err = d.Answers.Keep(ctx, key, answers.Record{Status: answers.Pending, Request: fingerprint}); err != nil {
+		if record, err = d.Answers.Keep(ctx, key, answers.Record{Status: answers.Pending, Request: fingerprint, Expires: req.Expiration.UTC()}); err != nil {
 			return Accepted{}, err
 		}
 	}

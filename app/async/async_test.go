@@ -208,9 +208,14 @@ func TestPublishFails(t *testing.T) {
 	refused(t, err, scoring.TooLarge, "larger than the sidecar takes")
 
 	r.broker.fault = nil
-	if got, err := r.Accept(t.Context(), question("7")); got.New || err != nil || len(r.broker.events) != 1 {
-		t.Errorf("got %+v, %v after %d events", got, err, len(r.broker.events))
+	if got, err := r.Accept(t.Context(), question("7")); got != (async.Accepted{ID: "7", Status: answers.Failed}) || err != nil || len(r.broker.events) != 0 {
+		t.Errorf("got %+v, %v after %d events, want what is too large to have failed", got, err, len(r.broker.events))
 	}
+	state, err := r.Status(t.Context(), "7")
+	if err != nil || state.Status != answers.Failed {
+		t.Fatalf("got %+v, %v", state, err)
+	}
+	refused(t, state.Failure, scoring.TooLarge, "larger than the sidecar takes")
 }
 
 // TestRefusesBeforeItNotes anything.

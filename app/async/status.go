@@ -46,7 +46,7 @@ func (d *Desk) Status(ctx context.Context, id string) (State, error) {
 	if err := CheckID(id); err != nil {
 		return State{}, d.unknown()
 	}
-	record, err := d.Answers.Newest(ctx, answers.Key{Source: answers.AsyncSource, ID: id})
+	record, err := d.newest(ctx, answers.Key{Source: answers.AsyncSource, ID: id})
 	switch {
 	case err != nil:
 		return State{}, err

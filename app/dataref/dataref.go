@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,7 +63,8 @@ const chunk = 1 << 20
 // The codes of errors are Unimplemented where no reference is taken, Invalid for what is no
 // reference and for an object with another sum, Denied for one that is not in an allowed
 // place, NotFound, TooLarge, Overloaded where the budget is spent, and Unavailable where the
-// storage is away. The last two are for another try, the others stay.
+// storage is away, or does not take what Onda shows of itself. The last two are for another
+// try, the others stay.
 func (f *Fetcher) Fetch(ctx context.Context, uri, sum string) (body []byte, release func(), err error) {
 	if len(f.Allowed) == 0 {
 		return nil, nil, scoring.Errorf(scoring.Unimplemented, "data by reference is not taken by this server: send the data in the event, or have its operator name the place in %s", Setting)
@@ -77,7 +79,18 @@ func (f *Fetcher) Fetch(ctx context.Context, uri, sum string) (body []byte, rele
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, ctx.Err() // it is the caller who does not wait any longer, and no storage
 	}
-	return body, release, err
+	return body, release, unlessOurs(uri, err)
+}
+
+// unlessOurs is err, but for a storage that refuses our own credentials: the event has no part in
+// that, and where an identity is renewed, or its provider is away, the storage says the same to
+// every event of that time. A place that is not allowed, and a file of this machine, stay Denied:
+// nobody was asked there.
+func unlessOurs(uri string, err error) error {
+	if scoring.CodeOf(err) != scoring.Denied || errors.Unwrap(err) == nil || strings.HasPrefix(uri, "file:") {
+		return err
+	}
+	return scoring.Errorf(scoring.Unavailable, "%s", scoring.AsError(err).Message).WithCause(err)
 }
 
 // Close ends what was opened, after the last Fetch.
@@ -110,7 +123,7 @@ func (f *Fetcher) fetch(ctx context.Context, uri string, want [sha256.Size]byte)
 	release = sync.OnceFunc(func() { f.Bytes.Free(object.Size) })
 	if !f.Bytes.Take(object.Size) {
 		release()
-		return nil, nil, scoring.Errorf(scoring.Overloaded, "the server holds as much data of requests as it may: try again").WithRetryAfter(time.Second)
+		return nil, nil, scoring.Errorf(scoring.Overloaded, "the server holds as much data of requests as it may: try again").WithRetryAfter(time.Second).WithReason(scoring.ReasonBodies)
 	}
 	if body, err = read(object, object.Size, want); err != nil {
 		release()

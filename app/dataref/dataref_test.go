@@ -4,7 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,6 +93,24 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("got %v, want no credentials in it", err)
 			}
 		})
+	}
+}
+
+// TestRefusedCredentials: a storage that does not take what Onda shows of itself is for another
+// try, as while an identity is renewed.
+func TestRefusedCredentials(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			fmt.Fprint(w, `<Error><Code>AccessDenied</Code></Error>`)
+		}))
+		t.Cleanup(server.Close)
+		_, err := fetch(t, fetcher(t, s3URL(server.URL)), "s3://inputs/10", sumOf(text))
+		refused(t, err, scoring.Unavailable, "s3://inputs/10: the storage denies it to the server")
+		if errors.Unwrap(err) == nil {
+			t.Error("the log does not hear why")
+		}
 	}
 }
 

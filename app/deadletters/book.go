@@ -45,6 +45,9 @@ type Book struct {
 	RequestsTopic string
 	// TTL is how long a letter is kept after it was delivered.
 	TTL time.Duration
+	// GivenUp is told of each event that the sidecar gave up on, before its letter is kept; nil
+	// for nobody. After an error the letter is delivered again.
+	GivenUp func(ctx context.Context, original []byte) error
 	// Now gives the time; nil for the clock.
 	Now func() time.Time
 	// Observer counts; nil for nobody.

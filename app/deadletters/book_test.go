@@ -1,6 +1,7 @@
 package deadletters_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,6 +34,31 @@ func TestDeliveredTwiceIsOneLetter(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), "instances") || !strings.Contains(r.log.String(), l.ID) {
 		t.Errorf("logged %s", r.log.String())
+	}
+}
+
+// TestGivenUp: who waits for an event hears that the sidecar gave it up, and not of what Onda
+// refused, which it has answered.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	r := newRig()
+	var told []string
+	var fault error
+	r.GivenUp = func(_ context.Context, original []byte) error {
+		told = append(told, string(original))
+		return fault
+	}
+	r.deliver(t, refused("NotFound", "shop", "7", original("shop", "7")), "SUCCESS")
+	r.deliver(t, "no event", "SUCCESS")
+	fault = errors.New("gone")
+	r.deliver(t, original("shop", "8"), "RETRY")
+	fault = nil
+	r.deliver(t, original("shop", "8"), "SUCCESS")
+	if want := original("shop", "8"); !slices.Equal(told, []string{want, want}) {
+		t.Errorf("told of %q", told)
+	}
+	if r.entries() != 3 {
+		t.Errorf("got %d entries, want three", r.entries())
 	}
 }
 

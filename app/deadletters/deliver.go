@@ -37,6 +37,11 @@ func (b *Book) Refuse(err error) (status string) {
 func (b *Book) deliver(ctx context.Context, l Letter) string {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
+	if b.GivenUp != nil && l.By == BySidecar && len(l.Original) > 0 {
+		if err := b.GivenUp(ctx, l.Original); err != nil {
+			return b.Refuse(err)
+		}
+	}
 	fresh, err := b.Add(ctx, l)
 	if err != nil {
 		return b.Refuse(err)

@@ -74,6 +74,7 @@ type refusal struct {
 // Read makes a letter of what was delivered on the dead-letter topic, whatever it is. When it
 // was delivered is for the caller to say.
 func Read(body []byte) Letter {
+	body = unwrapped(body)
 	event, ok := parse(body)
 	if ok && event.Type == errorType {
 		var why refusal
@@ -93,6 +94,23 @@ func Read(body []byte) Letter {
 	l.Error = "what was delivered is no CloudEvent with an id and a source, and cannot be put back"
 	l.ID = digest("bytes", string(body))
 	return storable(l)
+}
+
+// wrapperType is what Dapr writes for messages that have no type of their own.
+const wrapperType = "com.dapr.event.sent"
+
+// unwrapped is the event that was published. A subscription to raw messages gets each of them
+// wrapped by Dapr, and with the wrapping it would be wrapped twice when it is put back.
+func unwrapped(body []byte) []byte {
+	event, ok := parse(body)
+	var inner []byte
+	if !ok || event.Type != wrapperType || json.Unmarshal(event.DataBase64, &inner) != nil {
+		return body
+	}
+	if _, ok := parse(inner); !ok {
+		return body
+	}
+	return inner
 }
 
 // Oversized makes a letter of what was larger than what is kept, of so many bytes with this

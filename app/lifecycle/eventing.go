@@ -17,7 +17,7 @@ import (
 
 // events makes the door for events. book is the memory of what was answered; nil for none.
 func (a *App) events(scorer *engine.Engine, book *answers.Book) *events.Consumer {
-	parts := events.Parts{Scorer: scorer, Publisher: a.sidecar, Observer: a.metrics, Log: a.log}
+	parts := events.Parts{Scorer: scorer, Publisher: a.sidecar, Observer: a.metrics, Tracer: a.tracer, Log: a.log}
 	if book != nil {
 		parts.Answers = book
 	}
@@ -41,9 +41,10 @@ func (a *App) answers() *answers.Book {
 
 // deadLetters makes the door for dead letters. A letter holds the event and what was wrong
 // with it, and bytes that are no text grow in JSON: so it may be larger than an event.
-func (a *App) deadLetters() http.Handler {
+// desk hears of the events that the sidecar gave up on.
+func (a *App) deadLetters(desk *async.Desk) http.Handler {
 	book := &deadletters.Book{
-		Store: a.sidecar, Publisher: a.sidecar, RequestsTopic: a.config.RequestsTopic, TTL: a.config.DeadLetterTTL, Observer: a.metrics, Log: a.log,
+		Store: a.sidecar, Publisher: a.sidecar, RequestsTopic: a.config.RequestsTopic, TTL: a.config.DeadLetterTTL, GivenUp: desk.GaveUp, Observer: a.metrics, Log: a.log,
 	}
 	return eventsapi.New(eventsapi.Config{
 		Changes: a.config.RegistryChanges, Token: a.config.RegistryToken.Reveal(), MaxLetter: 2*int64(a.config.MaxBody) + 1<<16,

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 // maxMessage bounds a message between Onda and its sidecar, in bytes. The client's own
@@ -98,11 +99,17 @@ func transport(encrypted bool) credentials.TransportCredentials {
 // silence stops the SDK from printing to standard output. Its logger is global.
 var silence = sync.OnceFunc(func() { dapr.SetLogger(nil) })
 
-// withToken adds the API token to a call's metadata.
+// withToken adds the API token, and the trace, to a call's metadata.
 func withToken(token string) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if token != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, "dapr-api-token", token)
+		}
+		if parent, state := spans.Parent(ctx); parent != "" { // the sidecar's spans continue ours
+			ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", parent)
+			if state != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, "tracestate", state)
+			}
 		}
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
@@ -175,13 +182,14 @@ func (c *Client) SaveFor(ctx context.Context, key string, value []byte, etag str
 func (c *Client) save(ctx context.Context, key string, value []byte, etag string, meta map[string]string) error {
 	err := c.dapr.SaveStateWithETag(ctx, c.config.StateStore, key, value, etag, meta,
 		dapr.WithConcurrency(dapr.StateConcurrencyFirstWrite), dapr.WithConsistency(dapr.StateConsistencyStrong))
+	who, large := tooLarge(err)
 	switch {
 	case err == nil:
 		return nil
 	case (status.Code(err) == codes.Aborted || etag == "") && c.overtaken(ctx, key, etag):
 		return scoring.Errorf(scoring.Conflict, "%q changed in the meantime: read it again", key).WithCause(err)
-	case status.Code(err) == codes.ResourceExhausted:
-		return scoring.Errorf(scoring.TooLarge, "a document of %d bytes is larger than the sidecar takes (its --max-body-size)", len(value)).WithCause(err)
+	case large:
+		return scoring.Errorf(scoring.TooLarge, "a document of %d bytes is larger than %s", len(value), who).WithCause(err)
 	default:
 		return fmt.Errorf("save %q to state store %q: %w", key, c.config.StateStore, err)
 	}
@@ -211,15 +219,16 @@ func (c *Client) overtaken(ctx context.Context, key, etag string) bool {
 }
 
 // Publish sends a CloudEvent in its structured JSON form to a topic. The sidecar passes
-// it on as it is, extensions included. An event that is larger than the sidecar takes
-// gives a [scoring.Error] with code TooLarge: it will be too large again.
+// it on as it is, extensions included. An event that is larger than the sidecar or the broker
+// takes gives a [scoring.Error] with code TooLarge: it will be too large again.
 func (c *Client) Publish(ctx context.Context, topic string, cloudEvent []byte) error {
 	err := c.dapr.PublishEvent(ctx, c.config.PubSub, topic, cloudEvent, dapr.PublishEventWithContentType("application/cloudevents+json"))
+	who, large := tooLarge(err)
 	switch {
 	case err == nil:
 		return nil
-	case status.Code(err) == codes.ResourceExhausted:
-		return scoring.Errorf(scoring.TooLarge, "the event of %d bytes is larger than the sidecar takes (its --max-body-size)", len(cloudEvent)).WithCause(err)
+	case large:
+		return scoring.Errorf(scoring.TooLarge, "the event of %d bytes is larger than %s", len(cloudEvent), who).WithCause(err)
 	default:
 		return fmt.Errorf("publish to %q on %q: %w", topic, c.config.PubSub, err)
 	}

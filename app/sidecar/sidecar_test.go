@@ -143,6 +143,34 @@ func TestFailuresNameTheComponent(t *testing.T) {
 	}
 }
 
+// TestTooLarge tells what will never be taken from a broker, or a store, that is away: the sidecar
+// gives both the same code, with the component's words.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	c := client(t, fake, "")
+	for _, tt := range []struct {
+		fault error
+		code  scoring.Code
+	}{
+		{status.Error(codes.ResourceExhausted, "received message larger than max"), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: kafka: invalid configuration (Attempt to produce message larger than configured Producer.MaxMessageBytes: 1048913 > 1048576)"), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: kafka server: Message was too large, server rejected it to avoid allocation error"), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: the message is too large"), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: the EventData could not be added because it is too large for the batch"), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: rabbitmq pub/sub: publishing to topic failed: Exception (406) Reason: \"PRECONDITION_FAILED - message size 200 is larger than configured max size 100\""), scoring.TooLarge},
+		{status.Error(codes.Internal, "error when publishing to topic t in pubsub pubsub: dial tcp: connection refused"), scoring.Internal},
+	} {
+		fake.Fail(tt.fault)
+		if err := c.Publish(t.Context(), "t", []byte(`{}`)); scoring.CodeOf(err) != tt.code {
+			t.Errorf("publish, %v: got %v, want %s", tt.fault, scoring.CodeOf(err), tt.code)
+		}
+		if err := c.SaveFor(t.Context(), "k", []byte(`{}`), "", time.Hour); scoring.CodeOf(err) != tt.code {
+			t.Errorf("save, %v: got %v, want %s", tt.fault, scoring.CodeOf(err), tt.code)
+		}
+	}
+}
+
 func TestWaitOutboundWaitsForTheComponents(t *testing.T) {
 	t.Parallel()
 	fake := sidecartest.Start(t)

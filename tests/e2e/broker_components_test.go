@@ -65,13 +65,17 @@ var secret = []string{
 var perSubscription = map[string][]string{
 	"pubsub.rabbitmq":                {"queueType", "maxPriority", "singleActiveConsumer", "maxLen", "maxLenBytes", "routingKey"},
 	"pubsub.azure.servicebus.topics": {"requireSessions", "sessionIdleTimeoutInSec", "maxConcurrentSessions"},
-	"pubsub.azure.eventhubs":         {"checkPointFrequencyPerPartition", "requireAllProperties"},
+	"pubsub.azure.eventhubs":         {"checkPointFrequencyPerPartition", "requireAllProperties", "rawPayload"},
 	"pubsub.kafka":                   {"valueSchemaType"},
 }
 
-// streamed are the types that give the sidecar single events: it gathers them for a bulk
-// subscription, which stands still once the app was killed. Onda subscribes to those by a stream.
-var streamed = []string{"pubsub.redis", "pubsub.rabbitmq"}
+// streamed are the types that Onda subscribes to by a stream. A bulk subscription to those that
+// give the sidecar single events stands still once the app was killed; over HTTP, one delivery can
+// get the answer to another.
+var streamed = []string{"pubsub.redis", "pubsub.rabbitmq", "pubsub.kafka", "pubsub.azure.servicebus.topics"}
+
+// largestEvent and largestBody are those of the brokers and of ONDA_MAX_BODY, in bytes.
+const largestEvent, largestBody = 1 << 20, 32 << 20
 
 // resource is a document in components/, of any kind.
 type resource struct {
@@ -294,6 +298,10 @@ func (f folder) checkSubscription(s subscriptionSpec) error {
 		return fmt.Errorf("%s: Onda subscribes to %s itself", c.Type, s.Topic)
 	case s.Topic == requestsTopic && !s.Bulk.Enabled && c.Type != "pubsub.in-memory": // the sidecar can take an empty answer about a single event for a success
 		return fmt.Errorf("bulkSubscribe of %s: %v", c.Type, s.Bulk.Enabled)
+	case s.Bulk.Enabled && s.Metadata["rawPayload"] != "true": // the sidecar would write long numbers anew
+		return fmt.Errorf("bulkSubscribe of %s without rawPayload", c.Type)
+	case s.Bulk.Enabled && s.Bulk.Most*largestEvent*4/3 > largestBody: // it would be refused whole
+		return fmt.Errorf("bulkSubscribe of %s with %d events at once", c.Type, s.Bulk.Most)
 	case s.Topic == deadLetterTopic && s.PubSub != pubsub && (s.Routes.Default != "/events/deadletters" || s.DeadLetters != "" || !forever):
 		return fmt.Errorf("%s goes to %s with dead letters to %q, and is tried %d times, %s", s.Topic, s.Routes.Default, s.DeadLetters, *inbound.MaxRetries, inbound.Policy)
 	case s.Topic != requestsTopic && s.Topic != deadLetterTopic:
@@ -339,9 +347,11 @@ func TestComponentsWithMistakes(t *testing.T) {
 		{"azure-eventhubs", "pubsub.yaml", "type: pubsub.azure.eventhubs", "type: pubsub.azure.eventhub", "not known"},
 		{"kafka", "pubsub.yaml", "secretKeyRef:\n        name: onda-kafka\n        key: password", "value: hunter2", "secretKeyRef"},
 		{"kafka", "pubsub.yaml", "scopes: [onda]", "scopes: [other]", "scopes"},
-		{"kafka", "subscription.yaml", "maxMessagesCount", "maxMessageCount", "not found"},
-		{"kafka", "subscription.yaml", "enabled: true", "enabled: false", "bulkSubscribe"},
-		{"kafka", "subscription.yaml", "deadLetterTopic: scoring.deadletter", "deadLetterTopic: scoring.dead", "dead letters to"},
+		{"azure-eventhubs", "subscription.yaml", "maxMessagesCount", "maxMessageCount", "not found"},
+		{"azure-eventhubs", "subscription.yaml", "enabled: true", "enabled: false", "bulkSubscribe"},
+		{"azure-eventhubs", "subscription.yaml", "maxMessagesCount: 16", "maxMessagesCount: 64", "64 events at once"},
+		{"azure-eventhubs", "subscription.yaml", "rawPayload: \"true\"", "rawPayload: \"false\"", "without rawPayload"},
+		{"azure-eventhubs", "subscription.yaml", "deadLetterTopic: scoring.deadletter", "deadLetterTopic: scoring.dead", "dead letters to"},
 		{"redis", "subscription.yaml", "name: scoring-deadletters\nspec:\n  pubsubname: deadletters\n  topic: scoring.deadletter", "name: scoring-requests\nspec:\n  pubsubname: pubsub\n  topic: scoring.requests\n  deadLetterTopic: scoring.deadletter", "goes to /events/deadletters"},
 		{"redis", "subscription.yaml", "pubsubname: deadletters", "pubsubname: letters", "no component"},
 		{"redis", "resiliency.yaml", "retry: redelivery", "retry: redeliver", "there is no retry"},

@@ -84,6 +84,7 @@ func declare(t *testing.T, components string) {
 	if spec["topic"] != requestsTopic {
 		t.Fatalf("components/local/subscription.yaml begins with topic %v", spec["topic"])
 	}
+	spec["metadata"] = map[string]any{"rawPayload": "true"} // as components/azure-eventhubs has it
 	spec["bulkSubscribe"] = map[string]any{"enabled": true, "maxMessagesCount": 32, "maxAwaitDurationMs": 50}
 	all[0]["scopes"] = own[0]["scopes"]
 	write(filepath.Join(components, "requests.yaml"), all[0])
@@ -117,8 +118,9 @@ type broker struct {
 	url, publishURL  string
 	metricsPort      int
 	results, letters *listener
-	// stream says that Onda subscribed by itself.
-	stream bool
+	// raw says that Onda, and not its sidecar, reads the events first: over a stream, or as raw
+	// messages.
+	raw bool
 }
 
 // startBroker starts Onda on a backend, and listens to the named component. change may change
@@ -139,10 +141,9 @@ func startBroker(t *testing.T, backend ondatest.Backend, change func(t *testing.
 		Binary: ondaBinary, AppID: appID, Models: models, Components: components,
 		Settings: map[string]string{"ONDA_METRICS_LISTEN": local(metrics)},
 	})
-	_, notDeclared := os.Stat(filepath.Join(components, "requests.yaml"))
 	b := &broker{
-		stream: heardBy == listenerComponent && notDeclared != nil,
-		url:    r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
+		raw: heardBy == listenerComponent,
+		url: r.Onda.URL, publishURL: r.Sidecar.URL("publish/" + pubsub + "/" + requestsTopic), metricsPort: metrics,
 		results: listen(t, r.Sidecar.GRPCPort, heardBy, resultsTopic), letters: listen(t, r.Sidecar.GRPCPort, heardBy, deadLetterTopic),
 	}
 	b.flows(t)
@@ -202,6 +203,7 @@ func (b *broker) suite(t *testing.T) {
 	t.Run("results", b.resultsOnce)
 	t.Run("trace", b.traceGoesOn)
 	t.Run("dead letters", b.typedLetters)
+	t.Run("long numbers", b.longNumbers)
 	t.Run("spent budget", b.spentBudget)
 	t.Run("poison", b.poison)
 	t.Run("the same event twice", b.twice)
@@ -327,14 +329,26 @@ func (b *broker) typedLetters(t *testing.T) {
 	b.answeredOnce(t, ids, b.letters)
 }
 
-// spentBudget sends events whose time is over: none is scored. Over HTTP the sidecar puts what
+// longNumbers come as they were sent: a sidecar that reads an event may write those beyond 2^53
+// anew, as floating-point ones.
+func (b *broker) longNumbers(t *testing.T) {
+	const long = "9007199254740993"
+	id := b.publish(t, map[string]any{"subject": faqModel, "data": map[string]any{"instance": json.Number(long)}})
+	got := b.letters.wait(t, id)
+	checkTyped(t, got, id, "Invalid", "unknown key")
+	if !strings.Contains(string(got.text), long) {
+		t.Errorf("got %s, want the number %s in it", got.text, long)
+	}
+}
+
+// spentBudget sends events whose time is over: none is scored. Where the sidecar reads them it puts what
 // it sees in time on the dead-letter topic as it is; what Onda sees is counted there and gets its
 // reason.
 func (b *broker) spentBudget(t *testing.T) {
 	attributes := number(4)
 	attributes["expiration"] = "2020-01-01T00:00:00Z"
 	id := b.publish(t, attributes)
-	if b.stream {
+	if b.raw {
 		checkTyped(t, b.letters.wait(t, id), id, "Expired", "time budget was spent")
 	} else if got := b.letters.wait(t, id); got.ID != id || got.Type != "onda.score.request.v1" {
 		t.Errorf("the sidecar passed on %s, want the event as it was", got.text)

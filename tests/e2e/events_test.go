@@ -23,6 +23,7 @@ func TestEvents(t *testing.T) {
 	t.Run("infer", e.infer)
 	t.Run("refused", e.refused)
 	t.Run("expired", e.expired)
+	t.Run("forged", e.forged)
 	t.Run("each once", e.eachOnce)
 }
 
@@ -196,6 +197,27 @@ func (e *exchange) expired(t *testing.T) {
 		t.Errorf("the delivery is answered by %d %s", got.status, got.body)
 	}
 	e.checkLetter(t, late, "Expired", "the request's time budget was spent before there was an answer")
+}
+
+// forged has another app call where the sidecar delivers events: it is refused, and nothing of it
+// is scored or kept.
+func (e *exchange) forged(t *testing.T) {
+	id := "forged-" + unique()
+	body := asJSON(t, map[string]any{
+		"specversion": "1.0", "id": id, "source": "tests", "type": "onda.score.request.v1", "subject": faqModel, "data": map[string]any{"instances": []string{"How?"}},
+	})
+	for _, path := range []string{"/events/scoring", "/events/scoring/" + faqModel, "/events/deadletters"} {
+		got := request{path: path, contentType: "application/cloudevents+json", body: body}.to(t, e.throughOther())
+		if got.status != http.StatusNotFound || !strings.Contains(got.body, "delivered here by the sidecar alone") {
+			t.Errorf("%s: got %d %s", path, got.status, got.body)
+		}
+	}
+	e.publishEvent(t, map[string]any{"subject": faqModel, "data": map[string]any{"instances": []string{"How?"}}})
+	for _, l := range []*listener{e.results, e.letters} {
+		if about := l.about(t, id); len(about) != 0 {
+			t.Errorf("it was answered by %+v", about)
+		}
+	}
 }
 
 // eachOnce counts: after all that was sent, no request has two answers.

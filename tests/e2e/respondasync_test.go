@@ -367,19 +367,19 @@ func (d *desk) restart(t *testing.T) {
 	}
 }
 
-// TestRespondAsyncUnanswered puts requests on a topic that nobody reads: whoever waits does so
-// for the time that it said, and is told where to ask.
-func TestRespondAsyncUnanswered(t *testing.T) {
-	group(t)
+// unread starts Onda with a topic of requests that goes to a path that nobody answers, and gives
+// the way to it. change may change the subscription.
+func unread(t *testing.T, change func(spec map[string]any)) way {
+	t.Helper()
 	models := t.TempDir()
 	addFiles(t, models, brittleModel, 1, modelFiles(brittle()))
 	appID := "unanswered-" + unique()
 	components := ondatest.Components(t, appID, ondatest.SQLite(filepath.Join(t.TempDir(), "state.db")))
-	// Declared, so that Onda does not subscribe itself, and to a path that nobody answers.
+	// Declared, so that Onda does not subscribe itself.
 	lost, write := resources(t, filepath.Join(components, "subscription.yaml"))
 	spec, _ := lost[0]["spec"].(map[string]any)
 	spec["topic"], spec["routes"] = "read.by.nobody", map[string]any{"default": "/nowhere"}
-	delete(spec, "deadLetterTopic")
+	change(spec)
 	lost[0]["metadata"] = map[string]any{"name": "read-by-nobody"}
 	write(filepath.Join(components, "nobody.yaml"), lost[0])
 	r := ondatest.StartReplica(t, ondatest.ReplicaOptions{
@@ -388,7 +388,38 @@ func TestRespondAsyncUnanswered(t *testing.T) {
 		Settings:   map[string]string{"ONDA_REQUESTS_TOPIC": "read.by.nobody"},
 	})
 	r.Sidecar.Reaches(appID)
-	w := way{"through the sidecar", r.URL()}
+	return way{"through the sidecar", r.URL()}
+}
+
+// TestRespondAsyncGivenUp: a request whose event the sidecar gives up on has failed, and does not
+// stay pending.
+func TestRespondAsyncGivenUp(t *testing.T) {
+	group(t)
+	w := unread(t, func(map[string]any) {}) // with a dead-letter topic
+	ask := askNumber(t, 1).with("Prefer", "respond-async", "Idempotency-Key", "given-up-"+unique())
+	var s state
+	eventually(t, "the request has failed", func() error {
+		var a accepted
+		got := ask.to(t, w) // again: a topic in the sidecar keeps nothing for subscribers that come later
+		if err := errors.Join(wants(http.StatusAccepted, got), json.Unmarshal([]byte(got.body), &a)); err != nil {
+			t.Fatal(err)
+		}
+		now := get(w.url + a.URL)
+		if err := json.Unmarshal([]byte(now.body), &s); err != nil || s.Status == "pending" {
+			return fmt.Errorf("%d %s (%w)", now.status, now.body, err)
+		}
+		return nil
+	})
+	if s.Status != "failed" || s.Error.Code != "Unavailable" {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// TestRespondAsyncUnanswered puts requests on a topic that nobody reads: whoever waits does so
+// for the time that it said, and is told where to ask.
+func TestRespondAsyncUnanswered(t *testing.T) {
+	group(t)
+	w := unread(t, func(spec map[string]any) { delete(spec, "deadLetterTopic") })
 	const wait = time.Second
 	start := time.Now()
 	got := askNumber(t, 1).with("Prefer", "respond-async, wait=1").to(t, w)

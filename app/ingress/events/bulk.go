@@ -18,6 +18,21 @@ type entry struct {
 	Event   json.RawMessage `json:"event"`
 }
 
+// bytes gives the event. A subscription to raw messages has them in base64, as they were
+// published; any other has JSON that the sidecar wrote anew, with whole numbers beyond 2^53
+// changed.
+func (e *entry) bytes() []byte {
+	var raw []byte
+	switch {
+	case e.Event == nil:
+		return []byte{} // nil stands for an original that nobody has
+	case e.Event[0] == '"' && json.Unmarshal(e.Event, &raw) == nil:
+		return raw
+	default:
+		return e.Event
+	}
+}
+
 // bulk reads a bulk delivery; ok is false for any other. An event may have an attribute of
 // that name, too, and always has a version, which a bulk delivery never has.
 func bulk(body []byte) (entries []entry, ok bool) {
@@ -44,11 +59,7 @@ func (c *Consumer) deliverAll(ctx context.Context, entries []entry, subject stri
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			event := e.Event
-			if event == nil {
-				event = json.RawMessage{} // nil stands for an original that nobody has
-			}
-			statuses[i] = wire.EntryStatus{EntryID: e.EntryID, Status: c.deliverSafely(ctx, event, subject)}
+			statuses[i] = wire.EntryStatus{EntryID: e.EntryID, Status: c.deliverSafely(ctx, e.bytes(), subject)}
 		})
 	}
 	all.Wait()

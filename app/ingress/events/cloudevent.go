@@ -14,6 +14,7 @@ import (
 
 	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 	"github.com/onda-serving/onda/app/wire"
 )
 
@@ -54,36 +55,39 @@ type cloudEvent struct {
 	Request string `json:"ondarequest"`
 
 	replay int
+	// span is the event's in its trace; the zero value where nothing is traced.
+	span spans.Span
 }
 
-// parse reads a structured CloudEvent, with the subject that stands in for a missing one. The
-// error is an [scoring.Error] with code Invalid.
-func parse(body []byte, subject string) (cloudEvent, error) {
-	e, err := read(body)
+// parse reads a structured CloudEvent, with the subject that stands in for a missing one, and
+// gives it as its sender wrote it. The error is an [scoring.Error] with code Invalid.
+func parse(body []byte, subject string) (e cloudEvent, original []byte, err error) {
+	e, original, err = read(body)
 	if err != nil {
-		return e, err
+		return e, original, err
 	}
 	if e.Subject == "" {
 		e.Subject = subject
 	}
-	return e, e.check()
+	return e, original, e.check()
 }
 
 // read decodes an event. A subscription to raw messages gets each of them wrapped by Dapr:
-// where a message is a CloudEvent itself, that is the one that is meant.
-func read(body []byte) (cloudEvent, error) {
-	e, err := decode(body)
+// where a message is a CloudEvent itself, that is the one that is meant, and the original. With
+// the wrapping it would be wrapped twice when an operator puts it back.
+func read(body []byte) (e cloudEvent, original []byte, err error) {
+	e, err = decode(body)
 	if err != nil || e.Type != daprType || e.DataBase64 == "" {
-		return e, err
+		return e, body, err
 	}
 	inner, err := base64.StdEncoding.DecodeString(e.DataBase64)
 	if err != nil {
-		return e, nil //nolint:nilerr // whoever reads the data says what is wrong with it
+		return e, body, nil //nolint:nilerr // whoever reads the data says what is wrong with it
 	}
 	if wrapped, err := decode(inner); err == nil && wrapped.SpecVersion != "" {
-		return wrapped, nil
+		return wrapped, inner, nil
 	}
-	return e, nil
+	return e, body, nil
 }
 
 func decode(body []byte) (cloudEvent, error) {

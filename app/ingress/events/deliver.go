@@ -11,7 +11,11 @@ import (
 
 // deliver scores one event.
 func (c *Consumer) deliver(ctx context.Context, body []byte, subject string) (status string) {
-	event, err := parse(body, subject)
+	event, body, err := parse(body, subject)
+	if c.parts.Tracer != nil {
+		ctx = c.trace(ctx, &event)
+		defer func() { event.span.End(nil) }()
+	}
 	if err != nil {
 		return c.deadLetter(ctx, event, body, err)
 	}
@@ -45,7 +49,7 @@ func (c *Consumer) enter(ctx context.Context) (leave func(), err error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	default:
-		return nil, scoring.Errorf(scoring.Overloaded, "%d events are being scored, and none of them was done within ONDA_TIMEOUT=%s", c.config.AtOnce, c.config.Timeout).WithCause(err)
+		return nil, scoring.Errorf(scoring.Overloaded, "%d events are being scored, and none of them was done within ONDA_TIMEOUT=%s", c.config.AtOnce, c.config.Timeout).WithCause(err).WithReason(scoring.ReasonEvents)
 	}
 }
 
@@ -217,7 +221,8 @@ func (c *Consumer) buried(event cloudEvent, err error) {
 		text = "asynchronous request failed: its record says why"
 	}
 	c.parts.Observer.Event("dead_letter", err)
-	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Str("subject", clip(event.Subject)).Msg(text)
+	event.span.Fail(err)
+	event.span.Log(c.parts.Log.Warn()).Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Str("subject", clip(event.Subject)).Msg(text)
 }
 
 // scoreWithRoom is score, and tries again while the model has too much to do: the event waits

@@ -25,6 +25,7 @@ import (
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/answers"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 	"github.com/onda-serving/onda/app/wire"
 )
 
@@ -94,6 +95,8 @@ type Parts struct {
 	Fetcher Fetcher
 	// Observer of outcomes.
 	Observer Observer
+	// Tracer of events; nil where nothing is traced.
+	Tracer *spans.Tracer
 	// Log of what was given back, and of dead letters.
 	Log zerolog.Logger
 }
@@ -150,13 +153,15 @@ func (c *Consumer) DeliverOne(ctx context.Context, event []byte) (status string)
 // retry gives the event back to the broker.
 func (c *Consumer) retry(event cloudEvent, err error) string {
 	c.parts.Observer.Event("retry", err)
-	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event given back to the broker")
+	event.span.Fail(err)
+	event.span.Log(c.parts.Log.Warn()).Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event given back to the broker")
 	return statusRetry
 }
 
 // drop leaves the dead letter to Dapr, which has the original.
 func (c *Consumer) drop(event cloudEvent, err error) string {
 	c.parts.Observer.Event("dead_letter", err)
-	c.parts.Log.Warn().Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event dropped: the sidecar sends the original to the dead-letter topic")
+	event.span.Fail(err)
+	event.span.Log(c.parts.Log.Warn()).Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event dropped: the sidecar sends the original to the dead-letter topic")
 	return statusDrop
 }

@@ -3,9 +3,12 @@ package events_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -378,6 +381,72 @@ func TestRawMessages(t *testing.T) {
 	}
 	if out := d.published(t, results); out["requestid"] != "random" || d.scorer.predicted[0].Model.Version != 3 || string(d.scorer.predicted[0].Instances[0].Data) != "\xff\xd8\xff" {
 		t.Errorf("got %v, want the picture scored by the model of the path", out)
+	}
+}
+
+// TestRawOriginal: an event that was wrapped by Dapr is put back as its sender wrote it. With the
+// wrapping, the next one would hide it.
+func TestRawOriginal(t *testing.T) {
+	t.Parallel()
+	sent := event(`, "data": {"instances": 9007199254740993}`)
+	d := newDoor()
+	d.deliver(t, `{"specversion": "1.0", "id": "random", "source": "broker", "type": "com.dapr.event.sent", "data_base64": "`+base64Of(sent)+`"}`)
+	var letter struct {
+		RequestID string `json:"requestid"`
+		Data      struct {
+			Original json.RawMessage `json:"original"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(d.publisher.messages[0].body, &letter); err != nil || letter.RequestID != "7" {
+		t.Fatalf("%v: %s", err, d.publisher.messages[0].body)
+	}
+	if want := strings.ReplaceAll(sent, " ", ""); strings.ReplaceAll(string(letter.Data.Original), " ", "") != want {
+		t.Errorf("got %s\nwant %s", letter.Data.Original, want)
+	}
+}
+
+// TestRawBulk: the entries of a subscription to raw messages are in base64, to the byte.
+func TestRawBulk(t *testing.T) {
+	t.Parallel()
+	d := newDoor()
+	exact := event(`, "data": {"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "data": [9007199254740993]}]}`)
+	reply := d.handler.Deliver(t.Context(), []byte(`{"id": "", "topic": "t", "entries": [
+		{"entryId": "a", "event": "`+base64Of(exact)+`", "contentType": "application/octet-stream"},
+		{"entryId": "b", "event": "not base64"}, {"entryId": "c", "event": "`+base64Of("hello")+`"}]}`), "")
+	if want := []wire.EntryStatus{{EntryID: "a", Status: "SUCCESS"}, {EntryID: "b", Status: "SUCCESS"}, {EntryID: "c", Status: "SUCCESS"}}; !slices.Equal(reply.Statuses, want) {
+		t.Errorf("got %+v", reply)
+	}
+	if len(d.scorer.inferred) != 1 {
+		t.Fatalf("scored %d, want one", len(d.scorer.inferred))
+	}
+	if got := binary.LittleEndian.Uint64(d.scorer.inferred[0].Inputs[0].Data); got != 9007199254740993 {
+		t.Errorf("scored %d, want the number as it was sent", got)
+	}
+	letters := 0
+	for _, sent := range d.publisher.messages {
+		if sent.topic == deadLetters {
+			letters++
+		}
+	}
+	if letters != 2 {
+		t.Errorf("%d dead letters, want those that are no events", letters)
+	}
+}
+
+// TestReplayIsMarked on the answers of what an operator put back.
+func TestReplayIsMarked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ topic, data, suffix string }{{results, predictData, "/result/2"}, {deadLetters, `, "data": {}`, "/error/2"}} {
+		d := newDoor()
+		d.deliver(t, event(`, "ondareplay": "2"`, tt.data))
+		if out := d.published(t, tt.topic); out["ondareplay"] != "2" || out["id"] != "shop#7"+tt.suffix {
+			t.Errorf("%s: got %v", tt.topic, out)
+		}
+		d = newDoor()
+		d.deliver(t, event(tt.data))
+		if out := d.published(t, tt.topic); out["ondareplay"] != nil {
+			t.Errorf("%s: got %v of what nobody put back", tt.topic, out)
+		}
 	}
 }
 

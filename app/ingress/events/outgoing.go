@@ -26,6 +26,7 @@ type outgoing struct {
 	DataContentType string          `json:"datacontenttype"`
 	RequestID       string          `json:"requestid,omitempty"`
 	RequestSource   string          `json:"requestsource,omitempty"`
+	Replay          string          `json:"ondareplay,omitempty"` // of the request
 	ModelVersion    string          `json:"modelversion,omitempty"`
 	ModelDigest     string          `json:"modeldigest,omitempty"`
 	TraceID         string          `json:"traceid,omitempty"` // without it, Dapr replaces traceparent
@@ -41,15 +42,18 @@ const source = "onda"
 // request's source and id, which only together tell one event from all others: a
 // repeated delivery gives an event with the same id, so that receivers can tell that
 // they have seen it, and two senders that both count from 1 do not give the same. What an
-// operator put back is answered anew, and by another event, which must not be taken for seen.
+// operator put back is answered anew, and by another event, which must not be taken for seen,
+// and which says so itself.
 func answer(event cloudEvent, kind, suffix string, data []byte) outgoing {
+	replay := ""
 	if event.replay > 0 {
-		suffix += "/" + strconv.Itoa(event.replay)
+		replay = strconv.Itoa(event.replay)
+		suffix += "/" + replay
 	}
 	return outgoing{
 		SpecVersion: "1.0", ID: event.Source + "#" + event.ID + suffix, Source: source, Type: kind, Subject: event.Subject,
 		Time: time.Now().UTC().Format(time.RFC3339Nano), DataContentType: "application/json",
-		RequestID: event.ID, RequestSource: event.Source,
+		RequestID: event.ID, RequestSource: event.Source, Replay: replay,
 		TraceID: event.TraceParent, TraceParent: event.TraceParent, TraceState: event.TraceState, Data: data,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -110,6 +111,13 @@ func (s *Sidecar) Published() []Published {
 	return append([]Published(nil), s.api.published...)
 }
 
+// Traces lists the traceparents of all calls, in order; "" for a call without one.
+func (s *Sidecar) Traces() []string {
+	s.api.mu.Lock()
+	defer s.api.mu.Unlock()
+	return append([]string(nil), s.api.traces...)
+}
+
 // Tokens lists the API tokens of all calls, in order.
 func (s *Sidecar) Tokens() []string {
 	s.api.mu.Lock()
@@ -132,6 +140,7 @@ type api struct {
 	documents map[string]document
 	published []Published
 	tokens    []string
+	traces    []string
 	ready     bool
 	fault     error
 	revision  int
@@ -155,11 +164,8 @@ func (a *api) outbound(w http.ResponseWriter, r *http.Request) {
 // enter notes a call and gives the fault, if there is one. The lock is held.
 func (a *api) enter(ctx context.Context) error {
 	md, _ := metadata.FromIncomingContext(ctx)
-	token := ""
-	if values := md.Get("dapr-api-token"); len(values) > 0 {
-		token = values[0]
-	}
-	a.tokens = append(a.tokens, token)
+	a.tokens = append(a.tokens, strings.Join(md.Get("dapr-api-token"), ","))
+	a.traces = append(a.traces, strings.Join(md.Get("traceparent"), ","))
 	return a.fault
 }
 

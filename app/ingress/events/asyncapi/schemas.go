@@ -89,6 +89,7 @@ func answerSchema(kind, description string, required []any, data *yaml.Node, mor
 		"datacontenttype", constant("application/json", "What data is."),
 		"requestid", text("The id of the request."),
 		"requestsource", text("The source of the request."),
+		"ondareplay", text("That of the request, of one that an operator has put back: an earlier answer may be there.", "pattern", "^[1-9][0-9]*$"),
 		"traceparent", schemaRef("traceparent"),
 		"tracestate", text("The W3C trace state."),
 		"data", data,
