@@ -75,7 +75,7 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 	}
 	if r.rows+rows > r.limit {
 		return scoring.Errorf(scoring.Overloaded, "the model is overloaded: %d %s rows are waiting or running, and no more than %d may (ONDA_MAX_QUEUE, and what runs): try again later", r.rows, lane, r.limit).
-			WithRetryAfter(b.clearsLocked(lane))
+			WithRetryAfter(b.clearsLocked(lane)).WithReason(scoring.ReasonQueue)
 	}
 	if !bounded || !b.paceOf(lane == scoring.Bulk).known() {
 		return nil
@@ -85,7 +85,7 @@ func (b *Batcher) roomLocked(ctx context.Context, lane scoring.Lane, rows int, n
 		return nil // with a margin: an answer a moment after the budget is worth nothing
 	}
 	return scoring.Errorf(scoring.Overloaded, "the model is overloaded: the wait is about %s, the run %s, and the request's time budget %s", wait.Round(time.Millisecond), run.Round(time.Millisecond), left.Round(time.Millisecond)).
-		WithRetryAfter(b.clearsLocked(lane))
+		WithRetryAfter(b.clearsLocked(lane)).WithReason(scoring.ReasonBudget)
 }
 
 // aheadLocked predicts how long a request of a lane waits for those before it. Bulk waits

@@ -21,6 +21,7 @@ import (
 
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 // Model runs a loaded model: see onnx.Session, which implements it.
@@ -193,6 +194,8 @@ type Parts struct {
 	Buffers Buffers
 	// Observer of the runs; nil if nobody wants to know.
 	Observer Observer
+	// Tracer of runs of several requests; nil where nothing is traced.
+	Tracer *spans.Tracer
 }
 
 // Batcher runs the requests to one version. It is safe for concurrent use.
@@ -277,6 +280,10 @@ type Result struct {
 	Queue, Run time.Duration
 	// Rows of the run, those of other requests among them.
 	Rows int
+	// Batch is the span of the run, where it was one of several requests that are traced.
+	Batch spans.Link
+	// Began says that the request's turn had come. It is set beside an error, too.
+	Began bool
 }
 
 // Run runs a request, alone or together with others.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 // run brings a request of at most MaxRows rows to its answer: at once where the version is
@@ -20,7 +21,7 @@ func (b *Batcher) run(ctx context.Context, req Request, rows int64, independent 
 		s.interactive = arrived
 	}
 	if b.idleLocked(rows, independent, req.Schedule.Lane) {
-		s.startLocked(b, 1, bulk)
+		s.startLocked(b, 1, bulk, arrived)
 		s.mu.Unlock()
 		return b.runAtOnce(ctx, req, rows, arrived)
 	}
@@ -68,6 +69,7 @@ func (b *Batcher) withdraw(j *job) bool {
 	}
 	b.dequeueLocked(j)
 	b.unlistLocked()
+	s.noteLocked(time.Now())
 	s.dispatchLocked() // the job may have been what others waited for
 	return true
 }
@@ -84,15 +86,15 @@ func (b *Batcher) runAtOnce(ctx context.Context, req Request, rows int64, starte
 	if err == nil {
 		b.learnLocked(rows, took, started.Add(took), bulk)
 	}
-	s.endLocked(b, bulk)
+	s.endLocked(b, bulk, started.Add(took))
 	s.mu.Unlock()
 	if b.parts.Observer != nil {
 		b.parts.Observer.Ran(Run{Rows: int(rows), Requests: 1, Infer: took, Failed: err != nil})
 	}
 	if err != nil {
-		return Result{}, scoring.AsError(err)
+		return Result{Run: took, Began: true}, scoring.AsError(err)
 	}
-	return Result{Outputs: outputs, Run: took, Rows: int(rows)}, nil
+	return Result{Outputs: outputs, Run: took, Rows: int(rows), Began: true}, nil
 }
 
 // enqueueLocked makes a job wait.
@@ -100,11 +102,13 @@ func (b *Batcher) enqueueLocked(j *job) error {
 	j.bytes = j.size()
 	if bytes := b.parts.Bytes; bytes != nil && !bytes.Take(j.bytes) {
 		bytes.Free(j.bytes)
-		return scoring.Errorf(scoring.Overloaded, "the server is overloaded: the tensors that wait take as much memory as they may").WithRetryAfter(b.clearsLocked(j.lane))
+		return scoring.Errorf(scoring.Overloaded, "the server is overloaded: the tensors that wait take as much memory as they may").WithRetryAfter(b.clearsLocked(j.lane)).WithReason(scoring.ReasonTensors)
 	}
 	b.seq++
 	j.seq = b.seq
 	b.queue.push(j)
+	b.parts.Scheduler.waiting += j.share(b)
+	b.parts.Scheduler.noteLocked(j.arrived)
 	b.listLocked()
 	b.parts.Scheduler.dispatchLocked()
 	return nil
@@ -113,6 +117,7 @@ func (b *Batcher) enqueueLocked(j *job) error {
 // dequeueLocked ends a job's wait.
 func (b *Batcher) dequeueLocked(j *job) {
 	b.queue.remove(j)
+	b.parts.Scheduler.waiting -= j.share(b)
 	if b.parts.Bytes != nil {
 		b.parts.Bytes.Free(j.bytes)
 	}
@@ -144,7 +149,7 @@ func (b *Batcher) abandon(j *job) (Result, error) {
 		return o.result, o.err
 	}
 	<-r.copied
-	return Result{}, scoring.AsError(j.ctx.Err())
+	return Result{Began: true}, scoring.AsError(j.ctx.Err())
 }
 
 // execute runs r on a slot that is booked, answers its jobs and gives the slot back.
@@ -161,7 +166,7 @@ func (b *Batcher) execute(r *run) {
 		if p := recover(); p != nil {
 			err := panicked(p)
 			for _, j := range r.jobs {
-				j.answer(Result{}, err)
+				j.answer(Result{Began: true}, err)
 			}
 		}
 		giveBack()
@@ -187,6 +192,7 @@ type computed struct {
 	outputs []scoring.Tensor
 	err     error
 	stats   Run
+	span    spans.Link
 }
 
 // compute runs the model on a run's jobs.
@@ -194,6 +200,9 @@ func (b *Batcher) compute(r *run) (c computed) {
 	defer r.cancel()
 	c.stats = Run{Rows: int(r.rows), Requests: len(r.jobs)}
 	begin := time.Now()
+	span := b.trace(r)
+	defer func() { span.End(c.err) }()
+	c.span = span.Link()
 	inputs, names := r.jobs[0].inputs, r.wanted()
 	if len(r.jobs) > 1 {
 		joined := b.join(r)
@@ -227,6 +236,24 @@ func (b *Batcher) call(ctx context.Context, inputs []scoring.Tensor, outputs []s
 		return b.yielding(ctx, inputs, outputs)
 	}
 	return b.model.Run(ctx, inputs, outputs)
+}
+
+// trace begins the span of a run of several requests.
+func (b *Batcher) trace(r *run) spans.Span {
+	if b.parts.Tracer == nil || len(r.jobs) < 2 {
+		return spans.Span{}
+	}
+	span := b.parts.Tracer.Batch(func(yield func(context.Context) bool) {
+		for _, j := range r.jobs {
+			if !yield(j.ctx) {
+				return
+			}
+		}
+	})
+	if span.On() {
+		span.Set(spans.Int("onda.batch.rows", int(r.rows)), spans.Int("onda.batch.requests", len(r.jobs)))
+	}
+	return span
 }
 
 // learn notes how long a run took.
@@ -267,7 +294,7 @@ func (b *Batcher) deliver(r *run, c computed, started time.Time) {
 	row := int64(0)
 	for i, j := range r.jobs {
 		o := &outcomes[i]
-		o.result = Result{Queue: started.Sub(j.arrived), Run: c.stats.Infer, Rows: int(r.rows)}
+		o.result = Result{Queue: started.Sub(j.arrived), Run: c.stats.Infer, Rows: int(r.rows), Batch: c.span, Began: true}
 		o.err = c.err
 		if o.err == nil && len(r.jobs) == 1 {
 			o.result.Outputs = c.outputs

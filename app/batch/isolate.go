@@ -21,7 +21,7 @@ func (b *Batcher) isolate(r *run, cause error) {
 		}
 	case hopeless(cause):
 		for _, j := range r.jobs {
-			j.answer(Result{}, cause)
+			j.answer(Result{Began: true}, cause)
 		}
 	default:
 		half := len(r.jobs) / 2
@@ -68,7 +68,7 @@ func (b *Batcher) retry(jobs []*job) *run {
 			continue // its caller has the answer
 		}
 		if err := j.dead(now); err != nil {
-			j.answer(Result{}, err)
+			j.answer(Result{Began: true}, err)
 			continue
 		}
 		live = append(live, j)

@@ -31,6 +31,9 @@ type Scheduler struct {
 	interactive time.Time
 	// listed are the batchers with waiting jobs; whose turn it is stands first.
 	listed []*Batcher
+	// waiting are the runs that the waiting jobs would make: see [job.share].
+	waiting    float64
+	saturation meter
 }
 
 // NewScheduler makes a scheduler of slots slots, and of yielding ones, of which there may be
@@ -71,12 +74,14 @@ func (s *Scheduler) dispatchLocked() {
 		if b == nil {
 			return
 		}
-		r := b.takeLocked(g, time.Now())
+		now := time.Now()
+		r := b.takeLocked(g, now)
 		b.unlistLocked()
 		if r == nil {
+			s.noteLocked(now)
 			continue // there were only jobs that nobody waits for any more
 		}
-		s.startLocked(b, len(r.jobs), r.bulk)
+		s.startLocked(b, len(r.jobs), r.bulk, now)
 		go b.execute(r)
 	}
 }
@@ -104,8 +109,9 @@ func (s *Scheduler) nextLocked() (*Batcher, *group) {
 }
 
 // startLocked books a slot for a run.
-func (s *Scheduler) startLocked(b *Batcher, requests int, bulk bool) {
+func (s *Scheduler) startLocked(b *Batcher, requests int, bulk bool, now time.Time) {
 	*s.slotsLocked(b, bulk)--
+	s.noteLocked(now)
 	b.running++
 	if bulk {
 		b.bulk++
@@ -121,12 +127,13 @@ func (s *Scheduler) startLocked(b *Batcher, requests int, bulk bool) {
 func (s *Scheduler) end(b *Batcher, bulk bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endLocked(b, bulk)
+	s.endLocked(b, bulk, time.Now())
 }
 
 // endLocked is end.
-func (s *Scheduler) endLocked(b *Batcher, bulk bool) {
+func (s *Scheduler) endLocked(b *Batcher, bulk bool, now time.Time) {
 	*s.slotsLocked(b, bulk)++
+	s.noteLocked(now)
 	b.running--
 	if bulk {
 		b.bulk--

@@ -82,14 +82,14 @@ func (b *Batcher) runInPieces(whole context.Context, req Request, rows int64) (R
 		return b.run(whole, req, rows, false)
 	}
 	if err != nil {
-		return Result{}, err
+		return Result{Began: slices.ContainsFunc(pieces, func(r Result) bool { return r.Began })}, err
 	}
 	return joinResults(pieces)
 }
 
 // joinResults appends the rows of the pieces' outputs.
 func joinResults(pieces []Result) (Result, error) {
-	whole := Result{Outputs: make([]scoring.Tensor, len(pieces[0].Outputs))}
+	whole := Result{Began: true, Outputs: make([]scoring.Tensor, len(pieces[0].Outputs))}
 	for i := range whole.Outputs {
 		parts := make([]scoring.Tensor, len(pieces))
 		for p := range pieces {
@@ -104,6 +104,7 @@ func joinResults(pieces []Result) (Result, error) {
 		// The pieces ran side by side: the longest wait and run are those of the request.
 		whole.Queue, whole.Run = max(whole.Queue, p.Queue), max(whole.Run, p.Run)
 		whole.Rows = max(whole.Rows, p.Rows)
+		whole.Batch = p.Batch
 	}
 	return whole, nil
 }

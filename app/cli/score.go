@@ -22,7 +22,7 @@ func openOffline(ctx context.Context, cmd *cobra.Command, ref scoring.ModelRef) 
 	if level == "info" {
 		level = "warn" // progress is what the user wants to see
 	}
-	o, err := lifecycle.OpenOffline(ctx, cfg, ref, telemetry.NewLogger(cmd.ErrOrStderr(), level, cfg.LogFormat))
+	o, err := lifecycle.OpenOffline(ctx, cfg, ref, telemetry.NewLogger(cmd.ErrOrStderr(), level, cfg.LogFormat, cfg.Secrets()...))
 	if err != nil {
 		return nil, score.Defaults{}, err
 	}

@@ -29,7 +29,7 @@ func serve(cmd *cobra.Command) error {
 	if err != nil {
 		return wrongSettings(err)
 	}
-	log := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+	log := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat, cfg.Secrets()...)
 	for _, name := range unknown {
 		log.Warn().Str("variable", name).Msg(`not a setting of Onda: misspelt? "onda config" lists them all`)
 	}

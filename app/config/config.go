@@ -30,6 +30,7 @@ const Prefix = "ONDA"
 type Config struct {
 	Listen           string        `envconfig:"ONDA_LISTEN" default:"127.0.0.1:8080" desc:"address of the one listener for HTTP/1.1, HTTP/2 and gRPC"`
 	MetricsListen    string        `envconfig:"ONDA_METRICS_LISTEN" default:"127.0.0.1:9464" desc:"address of the Prometheus metrics; empty turns them off"`
+	MetricsTriton    bool          `envconfig:"ONDA_METRICS_TRITON" default:"false" desc:"true exports the metrics under Triton's names (nv_inference_...) as well, in the text format alone"`
 	ModelsDir        string        `envconfig:"ONDA_MODELS_DIR" default:"models" desc:"folder of the models: <model>/<version>/model.onnx"`
 	ONNXRuntime      string        `envconfig:"ONDA_ONNXRUNTIME_LIBRARY" desc:"path of the ONNX Runtime library; empty looks in .local, beside the binary and in the system"`
 	Device           string        `envconfig:"ONDA_DEVICE" default:"cpu" desc:"where models run: cpu or cuda"`
@@ -84,6 +85,10 @@ type Config struct {
 	DaprHTTPEndpoint string        `envconfig:"DAPR_HTTP_ENDPOINT" desc:"HTTP address of the sidecar where it is not on this host"`
 	DaprAPIToken     Secret        `envconfig:"DAPR_API_TOKEN" desc:"token that Onda shows to its sidecar"`
 	AppAPIToken      Secret        `envconfig:"APP_API_TOKEN" desc:"token that the sidecar must show to Onda; empty asks for none"`
+	TracesExporter   string        `envconfig:"OTEL_TRACES_EXPORTER" default:"otlp" desc:"otlp exports traces where an endpoint is set; none exports nothing"`
+	OTLPEndpoint     string        `envconfig:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"URL of the collector that takes traces over OTLP, such as http://otel-collector:4318; empty traces nothing. OpenTelemetry's other variables hold, too"`
+	OTLPTraces       string        `envconfig:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" desc:"the same for traces alone, with its path"`
+	OTLPProtocol     string        `envconfig:"OTEL_EXPORTER_OTLP_PROTOCOL" default:"http/protobuf" desc:"protocol of that collector: http/protobuf, or grpc (usually on port 4317)"`
 }
 
 // Load reads the environment and checks it. The error names every wrong setting, a line
@@ -240,6 +245,10 @@ func (c Config) validate() (wrong []settingError) {
 		{"ONDA_EVENTS_AT_ONCE", checkAtLeast(c.EventsAtOnce, 1)},
 		{"ONDA_ANSWER_TTL", checkTTL(c.AnswerTTL)},
 		{"ONDA_DEAD_LETTER_TTL", checkDuration(c.DeadLetterTTL, time.Second)},
+		{"OTEL_TRACES_EXPORTER", checkOneOf(cmp.Or(c.TracesExporter, otlp), otlp, "none")},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", checkCollector(c.OTLPEndpoint)},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", checkCollector(c.OTLPTraces)},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", checkOneOf(cmp.Or(c.OTLPProtocol, otlpHTTP), otlpHTTP, "grpc")},
 	} {
 		if check.text != "" {
 			wrong = append(wrong, check)
@@ -283,6 +292,8 @@ func typeName(t string) string {
 		return `duration, such as "30s" or "500ms"`
 	case strings.HasSuffix(t, "Size"):
 		return `size, such as "32Mi", "512Ki" or a number of bytes`
+	case t == "bool":
+		return "truth value: true or false"
 	case strings.HasPrefix(t, "int"):
 		return "whole number"
 	case strings.HasPrefix(t, "float"):
@@ -400,6 +411,31 @@ func checkNotEmpty(value string) string {
 		return ""
 	}
 	return " is empty: want the name of a Dapr component or topic"
+}
+
+// What OpenTelemetry takes for granted.
+const otlp, otlpHTTP = "otlp", "http/protobuf"
+
+// Tracing says whether traces are exported, and by which protocol. Where to, and all else, is in
+// OpenTelemetry's own variables, which its SDK reads.
+func (c Config) Tracing() (protocol string, on bool) {
+	on = cmp.Or(c.OTLPTraces, c.OTLPEndpoint) != "" && c.TracesExporter != "none"
+	return cmp.Or(c.OTLPProtocol, otlpHTTP), on
+}
+
+// checkCollector refuses what OpenTelemetry's SDK would replace by an address of its own.
+func checkCollector(value string) string {
+	if value == "" {
+		return ""
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return `: want a URL, such as "http://otel-collector:4318", or "http://otel-collector:4317" for grpc`
+	}
+	if u.User != nil {
+		return ": want a URL without a password: what the collector wants to see belongs into OTEL_EXPORTER_OTLP_HEADERS"
+	}
+	return ""
 }
 
 // Sources lists the URLs of ONDA_ARTIFACT_SOURCES.

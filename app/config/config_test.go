@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -21,7 +22,7 @@ func setenv(t *testing.T, env map[string]string) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "ONDA_") || strings.HasPrefix(name, "DAPR_") || name == "APP_API_TOKEN" {
+		if strings.HasPrefix(name, "ONDA_") || strings.HasPrefix(name, "DAPR_") || strings.HasPrefix(name, "OTEL_") || name == "APP_API_TOKEN" {
 			t.Setenv(name, "") // restores the value after the test
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
@@ -53,6 +54,7 @@ func TestDefaults(t *testing.T) {
 		LogLevel: "info", LogFormat: "auto", ServerName: "onda", Dapr: "auto", StateStore: "statestore", PubSub: "pubsub",
 		RegistryChanges: "token", RegistryPoll: time.Second, ArtifactSize: 20 << 30, MaxArtifact: 2 << 30, ReplayRequests: 32,
 		RequestsTopic: "scoring.requests", EventsAtOnce: 256, AnswerTTL: 24 * time.Hour, DeadLetterTTL: 720 * time.Hour, MaxEventData: 128 << 20, ResultsTopic: "scoring.results", DeadLetterTopic: "scoring.deadletter",
+		TracesExporter: "otlp", OTLPProtocol: "http/protobuf",
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -82,6 +84,8 @@ func TestEverySettingArrives(t *testing.T) {
 		"ONDA_LISTEN": "[::1]:1", "ONDA_METRICS_LISTEN": ":2", "ONDA_MODELS_DIR": dir, "ONDA_DEVICE": "cuda",
 		"ONDA_LOG_LEVEL": "debug", "ONDA_LOG_FORMAT": "json", "ONDA_DAPR": "on",
 		"ONDA_MODEL_CONTROL": "explicit", "ONDA_REGISTRY_CHANGES": "open", "ONDA_REQUESTS_METADATA": "queueType:quorum",
+		"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://a/traces",
+		"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
 	}
 	kinds := map[reflect.Type]struct {
 		text string
@@ -89,6 +93,7 @@ func TestEverySettingArrives(t *testing.T) {
 	}{
 		reflect.TypeFor[string]():        {"some-text", "some-text"},
 		reflect.TypeFor[int]():           {"7", 7},
+		reflect.TypeFor[bool]():          {"true", true},
 		reflect.TypeFor[float64]():       {"0.7", 0.7},
 		reflect.TypeFor[config.Size]():   {"7Ki", config.Size(7 << 10)},
 		reflect.TypeFor[time.Duration](): {"7s", 7 * time.Second},
@@ -163,6 +168,11 @@ func TestWrongSettings(t *testing.T) {
 		{"ONDA_MODELS_DIR", "/no/such/folder", `ONDA_MODELS_DIR="/no/such/folder": no such folder` + folder},
 		{"ONDA_MODELS_DIR", "", `ONDA_MODELS_DIR="": no such folder` + folder},
 		{"ONDA_MODELS_DIR", file, `ONDA_MODELS_DIR="` + file + `": this is a file` + folder},
+		{"ONDA_METRICS_TRITON", "yes", `ONDA_METRICS_TRITON="yes": want a truth value: true or false`},
+		{"OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER="zipkin": want one of otlp, none`},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", `OTEL_EXPORTER_OTLP_PROTOCOL="http/json": want one of http/protobuf, grpc`},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", `OTEL_EXPORTER_OTLP_ENDPOINT: want a URL, such as "http://otel-collector:4318", or "http://otel-collector:4317" for grpc`},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://u:p@collector", `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: want a URL without a password: what the collector wants to see belongs into OTEL_EXPORTER_OTLP_HEADERS`},
 		{"ONDA_DEVICE", "gpu", `ONDA_DEVICE="gpu": want one of cpu, cuda`},
 		{"ONDA_DEVICE", "CPU", `ONDA_DEVICE="CPU": want one of cpu, cuda`},
 		{"ONDA_DEVICE_ID", "-1", "ONDA_DEVICE_ID=-1: want at least 0"},
@@ -361,5 +371,25 @@ func TestLibraryPath(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func TestTracing(t *testing.T) {
+	for _, test := range []struct {
+		env      map[string]string
+		protocol string
+		on       bool
+	}{
+		{nil, "http/protobuf", false},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318"}, "http/protobuf", true},
+		{map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://a:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc", true},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318", "OTEL_TRACES_EXPORTER": "none"}, "http/protobuf", false},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318", "OTEL_TRACES_EXPORTER": "", "OTEL_EXPORTER_OTLP_PROTOCOL": ""}, "http/protobuf", true},
+	} {
+		t.Run(fmt.Sprint(test.env), func(t *testing.T) {
+			if protocol, on := load(t, test.env).Tracing(); protocol != test.protocol || on != test.on {
+				t.Errorf("got %q, %v, want %q, %v", protocol, on, test.protocol, test.on)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,8 +14,8 @@ func TestSettingsAreDescribed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range config.Settings() {
 		own := strings.HasPrefix(s.Name, "ONDA_")
-		if !own && !strings.HasPrefix(s.Name, "DAPR_") && s.Name != "APP_API_TOKEN" {
-			t.Errorf("got the variable %q, want ONDA_..., or a name of Dapr's", s.Name)
+		if !own && !strings.HasPrefix(s.Name, "DAPR_") && !strings.HasPrefix(s.Name, "OTEL_") && s.Name != "APP_API_TOKEN" {
+			t.Errorf("got the variable %q, want ONDA_..., or a name of Dapr's or OpenTelemetry's", s.Name)
 		}
 		if s.Name != strings.ToUpper(s.Name) {
 			t.Errorf("got the variable %q, want it in capitals: envconfig reads no other", s.Name)
@@ -66,5 +67,26 @@ func TestReadme(t *testing.T) {
 	}
 	if !strings.Contains(string(readme), config.Markdown()) {
 		t.Errorf("the table of settings in README.md is not the code's, which is\n%s", config.Markdown())
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	setenv(t, nil)
+	for name, value := range map[string]string{
+		"AZURE_CLIENT_SECRET": "from-azure", "AWS_SECRET_ACCESS_KEY": "from-aws", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=from-otel", "SOME_PASSWORD": "short",
+		"AZURE_FEDERATED_TOKEN_FILE": "/var/run/token", "AZURE_STORAGE_CONNECTION_STRING": "from-storage", "KEYBOARD": "qwertyuiop",
+	} {
+		t.Setenv(name, value)
+	}
+	got := config.Config{RegistryToken: "registry", AppAPIToken: "app", DaprAPIToken: ""}.Secrets()
+	for _, want := range []string{"from-azure", "from-aws", "api-key=from-otel", "from-storage", "registry", "app"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("got %q, want %q among them", got, want)
+		}
+	}
+	for _, other := range []string{"short", "/var/run/token", "qwertyuiop", ""} {
+		if slices.Contains(got, other) {
+			t.Errorf("got %q, want no %q among them", got, other)
+		}
 	}
 }

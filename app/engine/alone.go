@@ -29,7 +29,7 @@ var (
 func (e *Engine) askAlone(ctx context.Context, v *registry.Version, q question, room *admit.Bytes, timing *scoring.Timing) (a answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			a, err = answer{}, e.caught(p)
+			a, err = answer{}, e.caught(ctx, p)
 		}
 		if err != nil {
 			err = scoring.AsError(err)

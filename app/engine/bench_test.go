@@ -11,6 +11,7 @@ import (
 	"github.com/onda-serving/onda/app/compare"
 	"github.com/onda-serving/onda/app/engine"
 	"github.com/onda-serving/onda/app/pipeline"
+	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -35,16 +36,22 @@ func (p instantly) Postprocess([]scoring.Tensor, int, scoring.Parameters) ([]sco
 // deaf is an observer that does nothing.
 type deaf struct{}
 
-func (deaf) Scored(scoring.ModelID, int, scoring.Timing, error)                            {}
+func (deaf) Scored(scoring.Scored)                                                         {}
 func (deaf) Panicked()                                                                     {}
 func (deaf) Mirrored(_, _ scoring.ModelID, _ compare.Difference, _ time.Duration, _ error) {}
 func (deaf) MirrorDropped(scoring.ModelID, string)                                         {}
 
-// instant makes an engine on a model that costs nothing.
-func instant() *engine.Engine {
+// instantVersion is a model that costs nothing.
+func instantVersion() *registry.Version {
 	outputs := []scoring.Tensor{{Name: "y", Datatype: scoring.Uint8, Shape: []int64{1, 4}, Data: []byte{1, 2, 3, 4}}}
 	v := version(1, func(context.Context, []scoring.Tensor) ([]scoring.Tensor, error) { return outputs, nil })
 	v.Pipeline = instantly{tensors: tensor(1, 2, 3, 4).Inputs, predictions: []scoring.Prediction{scoring.Classes{}}}
+	return v
+}
+
+// instant makes an engine on a model that costs nothing.
+func instant() *engine.Engine {
+	v := instantVersion()
 	return engine.New(engine.Parts{
 		Flights: admit.NewFlights(), Preprocess: admit.NewLanes(2), Models: lent{Version: v}, Observer: deaf{}, Log: zerolog.Nop(),
 		Mirrors: 4, RecentRequests: 32, RecentBytes: 8 << 20,

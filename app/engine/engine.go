@@ -19,6 +19,7 @@ import (
 	"github.com/onda-serving/onda/app/compare"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 // Flights counts the requests under way: see admit.Flights, which implements it.
@@ -42,9 +43,8 @@ type Models interface {
 
 // Observer hears of every scoring: see telemetry.Metrics, which implements it.
 type Observer interface {
-	// Scored is called once for every request; id is the zero value where no version
-	// was found, err is nil for success.
-	Scored(id scoring.ModelID, rows int, timing scoring.Timing, err error)
+	// Scored is called once for every request.
+	Scored(request scoring.Scored)
 	// Panicked is called for every panic that was caught.
 	Panicked()
 	// Mirrored is called for every mirror that was asked what answered had answered: how its
@@ -81,6 +81,8 @@ type Parts struct {
 	RecentBytes int64
 	// Observer of the scorings.
 	Observer Observer
+	// Tracer of the requests' phases; nil where nothing is traced.
+	Tracer *spans.Tracer
 	// Log of panics.
 	Log zerolog.Logger
 }
@@ -119,7 +121,7 @@ func (e *Engine) Admit(ctx context.Context, want registry.Want, schedule scoring
 		}
 		err := v.Batcher.HasRoom(ctx, schedule, 1)
 		if err != nil {
-			e.parts.Observer.Scored(v.ID, 0, scoring.Timing{}, scoring.AsError(err))
+			e.parts.Observer.Scored(scoring.Scored{Model: v.ID, Lane: schedule.Lane, Err: scoring.AsError(err)})
 			v.Statistics.Request(0, scoring.Timing{}, 0, err)
 		}
 		return err
@@ -155,15 +157,17 @@ func (e *Engine) Infer(ctx context.Context, req *scoring.InferRequest) (*scoring
 // score is what predictions and inferences share: count, lease, answer, tell the observer.
 // It fills id.
 func (e *Engine) score(ctx context.Context, q question, timing *scoring.Timing, id *scoring.ModelID) (a answer, err error) {
-	rows := q.rows()
+	rows, begin := q.rows(), time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			err = e.caught(p)
+			err = e.caught(ctx, p)
 		}
 		if err != nil {
 			err = scoring.AsError(err)
 		}
-		e.parts.Observer.Scored(*id, rows, *timing, err)
+		r := scoring.Scored{Model: *id, Lane: q.lane(), Rows: rows, Timing: *timing, Took: time.Since(begin), Err: err}
+		e.parts.Observer.Scored(r)
+		e.parts.Tracer.Scored(ctx, r)
 	}()
 	leave, err := e.parts.Flights.Enter(rows)
 	if err != nil {
@@ -212,7 +216,8 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 		return nil, err
 	}
 	defer leave()
-	watch := stopwatch(time.Now())
+	begin := time.Now()
+	watch := stopwatch(begin)
 	if ahead := v.Ahead[req.Schedule.Lane]; ahead != nil {
 		run, err := ahead.Enter(ctx)
 		if err != nil {
@@ -221,6 +226,7 @@ func (e *Engine) predict(ctx context.Context, v *registry.Version, req *scoring.
 		defer run()
 	}
 	timing.Queue = watch.lap()
+	e.parts.Tracer.Waited(ctx, begin, timing.Queue)
 	inputs, err := e.preprocess(ctx, v, req, timing)
 	if err != nil {
 		return nil, err
@@ -235,27 +241,36 @@ func noPipeline(v *registry.Version) error {
 
 // preprocess turns instances into tensors, when it is their turn.
 func (e *Engine) preprocess(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, timing *scoring.Timing) ([]scoring.Tensor, error) {
-	watch := stopwatch(time.Now())
+	begin := time.Now()
+	watch := stopwatch(begin)
 	leave, err := e.parts.Preprocess.Enter(ctx, req.Schedule.Lane)
-	timing.Queue += watch.lap()
+	wait := watch.lap()
+	timing.Queue += wait
+	e.parts.Tracer.Waited(ctx, begin, wait)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	timing.At = scoring.Preprocess
+	span := e.parts.Tracer.Phase(ctx, scoring.Preprocess)
 	inputs, err := v.Pipeline.Preprocess(ctx, req.Instances)
+	span.End(err)
 	timing.Preprocess = watch.lap()
 	return inputs, err
 }
 
 // finish is the rest of a prediction: run, post-process. The memory of inputs is given back.
 func (e *Engine) finish(ctx context.Context, v *registry.Version, req *scoring.PredictRequest, inputs []scoring.Tensor, timing *scoring.Timing) ([]scoring.Prediction, error) {
-	outputs, err := run(ctx, v, batch.Request{Inputs: inputs, Outputs: v.Pipeline.Outputs(), Schedule: req.Schedule}, timing)
+	outputs, err := e.run(ctx, v, batch.Request{Inputs: inputs, Outputs: v.Pipeline.Outputs(), Schedule: req.Schedule}, timing)
 	e.recycle(inputs)
 	if err != nil {
 		return nil, err
 	}
 	watch := stopwatch(time.Now())
+	timing.At = scoring.Postprocess
+	span := e.parts.Tracer.Phase(ctx, scoring.Postprocess)
 	predictions, err := v.Pipeline.Postprocess(outputs, len(req.Instances), req.Parameters)
+	span.End(err)
 	timing.Postprocess = watch.lap()
 	return predictions, err
 }
@@ -277,11 +292,12 @@ func (e *Engine) infer(ctx context.Context, v *registry.Version, req *scoring.In
 		return a, err
 	}
 	defer leave()
-	a.outputs, err = run(ctx, v, batch.Request{Inputs: req.Inputs, Outputs: namesOf(req.Outputs), Schedule: req.Schedule}, timing)
+	a.outputs, err = e.run(ctx, v, batch.Request{Inputs: req.Inputs, Outputs: namesOf(req.Outputs), Schedule: req.Schedule}, timing)
 	if err != nil {
 		return a, err
 	}
 	watch := stopwatch(time.Now())
+	timing.At = scoring.Postprocess
 	if slices.ContainsFunc(req.Outputs, func(o scoring.Output) bool { return o.Classes > 0 }) {
 		a.scores = slices.Clone(a.outputs)
 		err = classify(a.outputs, req.Outputs, v.Labels)
@@ -291,8 +307,17 @@ func (e *Engine) infer(ctx context.Context, v *registry.Version, req *scoring.In
 }
 
 // run has a version's batcher run a request.
-func run(ctx context.Context, v *registry.Version, req batch.Request, timing *scoring.Timing) ([]scoring.Tensor, error) {
+func (e *Engine) run(ctx context.Context, v *registry.Version, req batch.Request, timing *scoring.Timing) ([]scoring.Tensor, error) {
+	timing.At = scoring.Queue
+	var begin time.Time
+	if e.parts.Tracer != nil {
+		begin = time.Now()
+	}
 	result, err := v.Batcher.Run(ctx, req)
+	if result.Began {
+		timing.At = scoring.Run
+		e.parts.Tracer.Ran(ctx, begin, result.Queue, result.Run, result.Rows, result.Batch, err)
+	}
 	timing.Queue += result.Queue
 	timing.Run, timing.Rows = result.Run, result.Rows
 	return result.Outputs, err
@@ -300,9 +325,9 @@ func run(ctx context.Context, v *registry.Version, req batch.Request, timing *sc
 
 // caught turns a panic into an error. One request's bad luck must not end the process,
 // and with it everybody else's requests.
-func (e *Engine) caught(p any) error {
+func (e *Engine) caught(ctx context.Context, p any) error {
 	e.parts.Observer.Panicked()
-	e.parts.Log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while scoring")
+	e.parts.Log.Error().Ctx(ctx).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while scoring")
 	return scoring.InternalError(nil)
 }
 

@@ -118,8 +118,8 @@ type fakeObserver struct {
 	mirrors []string
 }
 
-func (o *fakeObserver) Scored(id scoring.ModelID, _ int, _ scoring.Timing, err error) {
-	o.ids, o.errs = append(o.ids, id), append(o.errs, err)
+func (o *fakeObserver) Scored(s scoring.Scored) {
+	o.ids, o.errs = append(o.ids, s.Model), append(o.errs, s.Err)
 }
 func (o *fakeObserver) Panicked() { o.panics++ }
 

@@ -112,7 +112,7 @@ type listener struct {
 	heard          chan mirrored
 }
 
-func (l *listener) Scored(scoring.ModelID, int, scoring.Timing, error) {
+func (l *listener) Scored(scoring.Scored) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.scored++

@@ -51,7 +51,7 @@ func (e *Engine) keep(ctx context.Context, v *registry.Version, timing *scoring.
 func (e *Engine) compute(ctx context.Context, v *registry.Version, q question) (value any, size int64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			value, size, err = nil, 0, e.caught(p)
+			value, size, err = nil, 0, e.caught(ctx, p)
 		}
 	}()
 	var timing scoring.Timing // not that of the caller, who may be gone

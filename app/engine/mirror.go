@@ -110,7 +110,7 @@ func (e *Engine) mirror(lease registry.Lease, q question, a answer) {
 		defer release()
 		defer func() {
 			if p := recover(); p != nil {
-				_ = e.caught(p) // nobody is there to be told
+				_ = e.caught(e.mirrors.ctx, p) // nobody is there to be told
 			}
 		}()
 		e.reflect(m)

@@ -32,6 +32,14 @@ func (q question) want() registry.Want {
 	return registry.Want{Ref: q.predict.Model, Caller: q.predict.Caller}
 }
 
+// lane that the question came in.
+func (q question) lane() scoring.Lane {
+	if q.infer != nil {
+		return q.infer.Schedule.Lane
+	}
+	return q.predict.Schedule.Lane
+}
+
 // rows of the question, which others wait for.
 func (q question) rows() int {
 	if q.infer != nil {

@@ -192,6 +192,7 @@ func (a *App) newEngine() *engine.Engine {
 		RecentRequests: a.config.ReplayRequests,
 		RecentBytes:    recentBytes,
 		Observer:       observer{a.metrics, a.registry},
+		Tracer:         a.tracer,
 		Log:            a.log,
 	})
 }

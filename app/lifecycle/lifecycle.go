@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,9 @@ import (
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/sidecar"
 	"github.com/onda-serving/onda/app/telemetry"
+	"github.com/onda-serving/onda/app/telemetry/gpu"
+	"github.com/onda-serving/onda/app/telemetry/spans"
+	"github.com/onda-serving/onda/app/telemetry/tracing"
 )
 
 // idleBuffers is the most memory of batches that is kept for the next ones, in bytes.
@@ -48,7 +52,11 @@ type App struct {
 	version string
 	log     zerolog.Logger
 
-	metrics  *telemetry.Metrics
+	metrics *telemetry.Metrics
+	tracer  *spans.Tracer // nil where nothing is traced, and so is
+	// endTraces exports what is left of the traces.
+	endTraces func() error
+
 	flights  *admit.Flights
 	slots    *batch.Scheduler
 	cache    *cache.Cache // nil where it is off
@@ -57,6 +65,7 @@ type App struct {
 	registry *registry.Registry
 	control  *registry.Control // nil where callers may not load models
 	runtime  *onnx.Environment
+	gpus     *gpu.NVML       // nil where models run on none, or there is no NVML
 	sidecar  *sidecar.Client // nil where Onda runs without one
 	engine   *engine.Engine
 	// following keeps this replica in line with the registry.
@@ -88,6 +97,9 @@ type App struct {
 func New(cfg config.Config, version string, log zerolog.Logger, check ...string) (*App, error) {
 	a := newApp(cfg, version, log)
 	a.check = check
+	if err := a.trace(); err != nil {
+		return nil, err
+	}
 	if cfg.CacheSize > 0 {
 		a.cache = cache.New(int64(cfg.CacheSize))
 		a.metrics.Cache(a.cache.Stats)
@@ -99,7 +111,11 @@ func New(cfg config.Config, version string, log zerolog.Logger, check ...string)
 	a.metrics.Slots(a.slots)
 	a.metrics.Queues(a.eachQueue)
 	a.metrics.Models(a.eachVersion)
+	if cfg.MetricsTriton {
+		a.metrics.Triton(a.eachStatistics)
+	}
 	a.engine = a.newEngine()
+	a.watchGPUs()
 	for _, step := range []func() error{a.openRuntime, a.listen, a.connect, a.follow, a.refer} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, a.free())
@@ -198,13 +214,71 @@ func (a *App) startOrAbandon(ctx context.Context) error {
 	}
 }
 
-// eachVersion tells the metrics which versions answer.
+// trace begins to export traces, where there is a collector.
+func (a *App) trace() error {
+	protocol, on := a.config.Tracing()
+	if !on {
+		return nil
+	}
+	replica := a.config.Replica
+	if replica == "" {
+		replica, _ = os.Hostname() // the port is not known yet
+	}
+	provider, err := tracing.Start(a.stopping, protocol, a.version, replica, a.metrics, a.log)
+	if err != nil {
+		return err
+	}
+	a.tracer = provider.Tracer()
+	a.endTraces = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.stopping), lastTraces)
+		defer cancel()
+		return provider.Close(ctx)
+	}
+	return nil
+}
+
+// lastTraces bounds the export of what is left at the end.
+const lastTraces = 3 * time.Second
+
+// eachVersion tells the metrics which versions answer. Those that were taken out of service are
+// not missed by anybody.
 func (a *App) eachVersion(yield func(name string, version int64, ready bool)) {
 	for _, m := range a.registry.Models() {
 		for _, s := range m.Versions {
-			yield(m.Name, s.Ref.Version, s.State == registry.Available)
+			if !s.Retired && s.State != registry.Unloaded {
+				yield(m.Name, s.Ref.Version, s.Ready())
+			}
 		}
 	}
+}
+
+// eachStatistics tells the metrics what every version that is loaded has done.
+func (a *App) eachStatistics(yield func(telemetry.VersionStatistics)) {
+	for _, m := range a.registry.Models() {
+		for _, s := range m.Versions {
+			if v := s.Version; v != nil && v.Batcher != nil && v.Statistics != nil {
+				waiting := v.Batcher.Stats().Waiting
+				now := telemetry.VersionStatistics{Statistics: v.Statistics.Snapshot(), Waiting: waiting[0] + waiting[1], Cache: v.CacheTTL > 0}
+				now.Model = v.ID
+				yield(now)
+			}
+		}
+	}
+}
+
+// watchGPUs exports the memory of the GPUs, where models run on one. What cannot be watched works
+// all the same.
+func (a *App) watchGPUs() {
+	if a.config.Device != onnx.CUDA.String() || a.config.MetricsListen == "" {
+		return
+	}
+	nvml, err := gpu.Open(gpu.Library)
+	if err != nil {
+		a.log.Warn().Err(err).Msg("there are no metrics of the GPU")
+		return
+	}
+	a.gpus = nvml
+	a.metrics.GPUs(nvml.Read)
 }
 
 // eachQueue tells the metrics what waits for each version.
@@ -307,6 +381,12 @@ func (a *App) free() error {
 	errs = append(errs, a.references.Close())
 	if a.following.supply != nil {
 		errs = append(errs, a.following.supply.Close())
+	}
+	if a.endTraces != nil {
+		errs = append(errs, a.endTraces())
+	}
+	if a.gpus != nil {
+		errs = append(errs, a.gpus.Close())
 	}
 	if a.runtime != nil && !a.abandoned {
 		errs = append(errs, a.runtime.Close())

@@ -75,7 +75,7 @@ func (a *App) serverLog() *log.Logger {
 
 // web makes the HTTP door.
 func (a *App) web(scorer *engine.Engine, bodies *admit.Bytes) http.Handler {
-	web := httpapi.New(httpapi.Config{
+	web := deliveriesOnly(httpapi.New(httpapi.Config{
 		ServerName:    a.config.ServerName,
 		ServerVersion: a.version,
 		MaxBody:       int64(a.config.MaxBody),
@@ -83,7 +83,7 @@ func (a *App) web(scorer *engine.Engine, bodies *admit.Bytes) http.Handler {
 		Timeout:       a.config.Timeout,
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
-	}, a.parts(scorer, bodies))
+	}, a.parts(scorer, bodies)), a.log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			grpcapi.Misdirected(w)
@@ -115,7 +115,7 @@ func (a *App) rpc(scorer *engine.Engine, bodies *admit.Bytes) *grpcapi.Server {
 // rpcParts gives the gRPC door what it needs.
 func (a *App) rpcParts(scorer *engine.Engine, bodies *admit.Bytes) grpcapi.Parts {
 	parts := grpcapi.Parts{
-		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Tracer: a.tracer, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
 	}
 	if a.control != nil {
 		parts.Repository = a.control
@@ -127,7 +127,7 @@ func (a *App) rpcParts(scorer *engine.Engine, bodies *admit.Bytes) grpcapi.Parts
 // and where callers may not load models.
 func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	parts := httpapi.Parts{
-		Scorer: scorer, Models: a.registry, Observer: a.metrics, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
+		Scorer: scorer, Models: a.registry, Observer: a.metrics, Tracer: a.tracer, Log: a.log, Draining: a.draining.Load, Bodies: bodies,
 		Registry: a.registryDoor(),
 	}
 	if a.control != nil {
@@ -142,9 +142,10 @@ func (a *App) parts(scorer *engine.Engine, bodies *admit.Bytes) httpapi.Parts {
 	book := a.answers()
 	a.consumer = a.events(scorer, book)
 	parts.Events = a.consumer
-	parts.Async = a.desk(book)
+	desk := a.desk(book)
+	parts.Async = desk
 	if a.config.StateStore != "" {
-		parts.DeadLetters = a.deadLetters()
+		parts.DeadLetters = a.deadLetters(desk)
 	}
 	return parts
 }
@@ -159,12 +160,14 @@ func (a *App) loader() registry.Loader {
 			Scheduler: a.slots,
 			Bytes:     a.queued,
 			Buffers:   a.buffers,
+			Tracer:    a.tracer,
 		},
 		Lazy:     a.config.MemoryBudget > 0,
 		MaxRows:  a.config.MaxBatch,
 		Ahead:    a.ahead(),
 		MaxQueue: a.config.MaxQueue,
 		Observe:  a.metrics.Batches,
+		Loaded:   a.metrics.Loaded,
 		Limits:   pipeline.Limits{MaxPixels: a.config.MaxPixels, MaxTextBytes: int(a.config.MaxText), Buffers: a.buffers},
 		Log:      a.log,
 	}

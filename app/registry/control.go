@@ -182,7 +182,11 @@ func writeAll(dir string, files map[string][]byte) error {
 func (c *Control) loadAll(ctx context.Context, refs []artifact.Ref, cfg *configpb.ModelConfig) (map[artifact.Ref]*Version, error) {
 	loaded := map[artifact.Ref]*Version{}
 	for _, ref := range refs {
+		begin := time.Now()
 		v, err := c.loader.Load(ctx, ref, cfg)
+		if c.loader.Loaded != nil {
+			c.loader.Loaded(scoring.ModelRef{Name: ref.Name, Version: ref.Version}, time.Since(begin), err)
+		}
 		if err == nil {
 			loaded[ref] = v
 			continue

@@ -46,6 +46,9 @@ type Loader struct {
 	CacheTTL time.Duration
 	// Observe makes the observer of a version's runs; nil if nobody wants to know.
 	Observe func(id scoring.ModelID) batch.Observer
+	// Loaded hears of what a [Control] loads; nil if nobody wants to know. A [Keeper] has an
+	// observer of its own.
+	Loaded func(ref scoring.ModelRef, took time.Duration, err error)
 	// Limits for the pipelines.
 	Limits pipeline.Limits
 	// Log says what was loaded, and what could not be.

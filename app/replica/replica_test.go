@@ -97,9 +97,9 @@ var errAway = scoring.Errorf(scoring.Unavailable, "the artifact store does not a
 // nobody wants to know of scorings.
 type nobody struct{}
 
-func (nobody) Scored(scoring.ModelID, int, scoring.Timing, error) {}
-func (nobody) Panicked()                                          {}
-func (nobody) MirrorDropped(scoring.ModelID, string)              {}
+func (nobody) Scored(scoring.Scored)                 {}
+func (nobody) Panicked()                             {}
+func (nobody) MirrorDropped(scoring.ModelID, string) {}
 func (nobody) Mirrored(scoring.ModelID, scoring.ModelID, compare.Difference, time.Duration, error) {
 }
 

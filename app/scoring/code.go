@@ -52,24 +52,26 @@ type row struct {
 	// grpc is the canonical status code number of gRPC.
 	grpc  uint32
 	event Outcome
+	// refusal is the word for a request that was not taken; "" for failures after that.
+	refusal string
 }
 
 // table is what each door answers. The numbers stand here as numbers because the
 // vocabulary must not depend on a protocol library.
 var table = map[Code]row{
-	Invalid:          {"Invalid", 400, 3, DeadLetter},
-	UnsupportedMedia: {"UnsupportedMedia", 415, 3, DeadLetter},
-	Unimplemented:    {"Unimplemented", 501, 12, DeadLetter},
-	TooLarge:         {"TooLarge", 413, 8, DeadLetter},
-	Unauthenticated:  {"Unauthenticated", 401, 16, DeadLetter},
-	Denied:           {"Denied", 403, 7, DeadLetter},
-	NotFound:         {"NotFound", 404, 5, DeadLetter},
-	Conflict:         {"Conflict", 409, 10, DeadLetter},
-	Overloaded:       {"Overloaded", 429, 8, Retry},
-	Expired:          {"Expired", 504, 4, DeadLetter},
-	Canceled:         {"Canceled", 499, 1, Retry},
-	Unavailable:      {"Unavailable", 503, 14, Retry},
-	Internal:         {"Internal", 500, 13, Retry},
+	Invalid:          {"Invalid", 400, 3, DeadLetter, "invalid"},
+	UnsupportedMedia: {"UnsupportedMedia", 415, 3, DeadLetter, "media_type"},
+	Unimplemented:    {"Unimplemented", 501, 12, DeadLetter, "not_offered"},
+	TooLarge:         {"TooLarge", 413, 8, DeadLetter, "too_large"},
+	Unauthenticated:  {"Unauthenticated", 401, 16, DeadLetter, "unauthenticated"},
+	Denied:           {"Denied", 403, 7, DeadLetter, "denied"},
+	NotFound:         {"NotFound", 404, 5, DeadLetter, "not_found"},
+	Conflict:         {"Conflict", 409, 10, DeadLetter, "conflict"},
+	Overloaded:       {"Overloaded", 429, 8, Retry, "overloaded"},
+	Expired:          {"Expired", 504, 4, DeadLetter, ""},
+	Canceled:         {"Canceled", 499, 1, Retry, ""},
+	Unavailable:      {"Unavailable", 503, 14, Retry, "unavailable"},
+	Internal:         {"Internal", 500, 13, Retry, ""},
 }
 
 // Codes lists every code, in the order of their definition.

@@ -21,9 +21,26 @@ type Error struct {
 	// Final says that no retry can mend this failure, whatever its code: an event ends
 	// with it.
 	Final bool
+	// Reason says in one word what was lacking, for metrics; "" leaves it to the code. It is
+	// one of the constants, never a caller's text: see [Error.Refusal].
+	Reason string
 
 	cause error
 }
+
+// What was lacking where requests are refused as [Overloaded].
+const (
+	// ReasonQueue means that as many rows wait as may.
+	ReasonQueue = "queue_full"
+	// ReasonBudget means that the wait would be longer than the request's time budget.
+	ReasonBudget = "budget"
+	// ReasonTensors means that the tensors that wait take as much memory as they may.
+	ReasonTensors = "queue_memory"
+	// ReasonBodies means that the bodies of requests take as much memory as they may.
+	ReasonBodies = "body_memory"
+	// ReasonEvents means that as many events are being scored as may.
+	ReasonEvents = "events"
+)
 
 // Errorf makes an [Error] with a public message. Unlike fmt.Errorf it wraps nothing: see
 // [Error.WithCause].
@@ -41,6 +58,22 @@ func (e *Error) WithCause(cause error) *Error {
 func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	e.RetryAfter = d
 	return e
+}
+
+// WithReason sets what was lacking and returns e.
+func (e *Error) WithReason(reason string) *Error {
+	e.Reason = reason
+	return e
+}
+
+// Refusal says in one word why a request was refused: the [Error.Reason], or else one for its
+// code. It is "" for failures that are no refusals: the request was taken, and then its time was
+// over, its caller left, or something broke.
+func (e *Error) Refusal() string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return e.Code.row().refusal
 }
 
 // EventOutcome is what becomes of an event that failed with e.

@@ -72,4 +72,45 @@ type Timing struct {
 	Rows int
 	// Cached says that the answer is that of an earlier request.
 	Cached bool
+	// At is the phase that the request was in last: of one that failed, where.
+	At Phase
+}
+
+// Phase is a step of a request's path.
+type Phase uint8
+
+// The phases, in their order. A request may wait twice: to be pre-processed, and to run.
+const (
+	// Queue is the wait for a turn. It is the zero value: a request begins with it.
+	Queue Phase = iota
+	// Preprocess makes tensors of instances.
+	Preprocess
+	// Run is the model's.
+	Run
+	// Postprocess makes predictions of tensors.
+	Postprocess
+)
+
+// Phases lists all of them.
+func Phases() [4]Phase { return [...]Phase{Queue, Preprocess, Run, Postprocess} }
+
+// String is the phase's name in metrics and traces.
+func (p Phase) String() string {
+	return [...]string{"queue", "preprocess", "run", "postprocess"}[min(p, Postprocess)]
+}
+
+// Scored is what became of a request to score, for those who count.
+type Scored struct {
+	// Model that was asked; the zero value where no version was found.
+	Model ModelID
+	// Lane that the request came in.
+	Lane Lane
+	// Rows of the request.
+	Rows int
+	// Timing says where the time went.
+	Timing Timing
+	// Took is the time from admission to the answer.
+	Took time.Duration
+	// Err is nil for success.
+	Err error
 }

@@ -5,7 +5,6 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,15 +23,19 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	answers    *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
-	scored     *prometheus.CounterVec
-	rows       *prometheus.CounterVec
-	phases     *prometheus.HistogramVec
+	refused    *prometheus.CounterVec
 	events     *prometheus.CounterVec
 	letters    *prometheus.CounterVec
 	panics     prometheus.Counter
-	batches    *batchMetrics
+	spans      *prometheus.CounterVec
 	registered *registryMetrics
-	versions   sync.Map // versionKey to *series
+	versions   *versionMetrics
+	// gpus reads the GPUs; nil where none is used.
+	gpus func() []GPU
+	// triton says that Triton's names are exported, too.
+	triton bool
+	// list lists the versions of this replica; nil until it is known.
+	list func(yield func(name string, version int64, ready bool))
 }
 
 // NewMetrics makes and registers the metrics of one process.
@@ -45,32 +48,29 @@ func NewMetrics(version string) *Metrics {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "onda_request_duration_seconds", Help: "Time from the first byte of a request to the last byte of its answer.", Buckets: buckets,
 		}, []string{"door", "operation"}),
-		scored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onda_scored_total", Help: "Scorings by model, version and code. Requests for a model that does not exist have no model.",
-		}, []string{"model", "version", "code"}),
-		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onda_rows_total", Help: "Rows scored with success, by model and version.",
-		}, []string{"model", "version"}),
-		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "onda_phase_duration_seconds", Help: "Time of a scoring's phases: queue, preprocess, run, postprocess.", Buckets: buckets,
-		}, []string{"model", "version", "phase"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_refused_total", Help: "Requests and events that were not taken, by reason: queue_full, budget, queue_memory, body_memory, events, overloaded, unavailable, not_found, invalid, too_large, media_type, not_offered, unauthenticated, denied, conflict.",
+		}, []string{"reason"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "onda_events_total", Help: "Scoring events by outcome: scored, repeated, dead_letter, retry, and by code.",
 		}, []string{"outcome", "code"}),
 		letters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "onda_dead_letters_total", Help: "Dead letters by what became of them: kept, repeated, retry, replayed, skipped, failed.",
 		}, []string{"outcome"}),
+		spans: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onda_spans_total", Help: "Spans of traces by what became of them: exported, failed (the collector did not take them) or dropped (as many waited as may).",
+		}, []string{"outcome"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "onda_panics_total", Help: "Panics caught on the request path. Any is a defect.",
 		}),
 	}
-	m.batches = newBatchMetrics(m.registry)
+	m.versions = newVersionMetrics(m.registry)
 	m.registered = newRegistryMetrics(m.registry)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "onda_build_info", Help: "Always 1; the label says which build runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.answers, m.durations, m.scored, m.rows, m.phases, m.events, m.letters, m.panics, build,
+	m.registry.MustRegister(m.answers, m.durations, m.refused, m.events, m.letters, m.panics, m.spans, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -79,56 +79,17 @@ func NewMetrics(version string) *Metrics {
 func (m *Metrics) Answered(door, operation string, err error, took time.Duration) {
 	m.answers.WithLabelValues(door, operation, codeLabel(err)).Inc()
 	m.durations.WithLabelValues(door, operation).Observe(took.Seconds())
+	m.refuse(err)
 }
 
-// Scored counts a scoring. id is the zero value where no version was found: names that
-// callers make up must not become labels.
-func (m *Metrics) Scored(id scoring.ModelID, rows int, timing scoring.Timing, err error) {
-	s := m.seriesOf(id)
-	if err != nil {
-		m.scored.WithLabelValues(id.Name, s.version, codeLabel(err)).Inc()
+// refuse counts err where it says that a request was not taken.
+func (m *Metrics) refuse(err error) {
+	if err == nil {
 		return
 	}
-	s.ok.Inc()
-	s.rows.Add(float64(rows))
-	for i, took := range [...]time.Duration{timing.Queue, timing.Preprocess, timing.Run, timing.Postprocess} {
-		s.phases[i].Observe(took.Seconds())
+	if reason := scoring.AsError(err).Refusal(); reason != "" {
+		m.refused.WithLabelValues(reason).Inc()
 	}
-}
-
-// series are those of one version that every success touches: to look them up by their
-// labels costs more than a small model's run.
-type series struct {
-	version  string
-	ok, rows prometheus.Counter
-	phases   [4]prometheus.Observer
-}
-
-// seriesOf finds the series of a version. There are no more of them than versions that were
-// ever loaded, for what is not found has none.
-func (m *Metrics) seriesOf(id scoring.ModelID) *series {
-	key := versionKey{id.Name, id.Version}
-	if s, ok := m.versions.Load(key); ok {
-		return s.(*series) //nolint:forcetypeassert // nothing else is stored
-	}
-	s := &series{}
-	if id.Version == 0 {
-		return s
-	}
-	s.version = strconv.FormatInt(id.Version, 10)
-	s.ok = m.scored.WithLabelValues(id.Name, s.version, codeLabel(nil))
-	s.rows = m.rows.WithLabelValues(id.Name, s.version)
-	for i, phase := range [...]string{"queue", "preprocess", "run", "postprocess"} {
-		s.phases[i] = m.phases.WithLabelValues(id.Name, s.version, phase)
-	}
-	m.versions.Store(key, s)
-	return s
-}
-
-// versionKey names a version in the map of series.
-type versionKey struct {
-	name    string
-	version int64
 }
 
 // DeadLetter counts what became of a dead letter: see deadletters.Observer.
@@ -138,11 +99,14 @@ func (m *Metrics) DeadLetter(outcome string) { m.letters.WithLabelValues(outcome
 // the failure that led to the latter two.
 func (m *Metrics) Event(outcome string, err error) {
 	m.events.WithLabelValues(outcome, codeLabel(err)).Inc()
+	m.refuse(err)
 }
 
 // Models exports which versions answer, as list says at each scrape. list calls its
-// argument once for every version.
+// argument once for every version. The series of versions that it does not name any more are
+// dropped after [goneFor]. It must be called before [Metrics.Handler].
 func (m *Metrics) Models(list func(yield func(name string, version int64, ready bool))) {
+	m.list = list
 	m.registry.MustRegister(modelCollector(list))
 }
 
@@ -151,7 +115,7 @@ func (m *Metrics) Models(list func(yield func(name string, version int64, ready 
 type modelCollector func(yield func(name string, version int64, ready bool))
 
 var modelReady = prometheus.NewDesc("onda_model_ready",
-	"1 for a version that answers, 0 for one that is loading or could not be loaded.", []string{"model", "version"}, nil)
+	"1 for a version that answers, if need be after it was loaded, 0 for one that is loading or could not be loaded.", []string{"model", "version"}, nil)
 
 // Describe implements prometheus.Collector.
 func (c modelCollector) Describe(out chan<- *prometheus.Desc) { out <- modelReady }
@@ -167,12 +131,38 @@ func (c modelCollector) Collect(out chan<- prometheus.Metric) {
 	})
 }
 
+// Spans counts spans of traces by what became of them: exported, failed or dropped.
+func (m *Metrics) Spans(outcome string, n int) { m.spans.WithLabelValues(outcome).Add(float64(n)) }
+
 // Panicked counts a panic on the request path.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Handler serves the metrics in Prometheus' formats.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: true})
+	// OpenMetrics would put _total behind the names of Triton's counters, which have none.
+	handler := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: !m.triton})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.forget(time.Now())
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// forget drops the series of versions that are gone.
+func (m *Metrics) forget(now time.Time) {
+	if m.list == nil {
+		return
+	}
+	present, models := map[versionKey]bool{}, map[string]bool{}
+	m.list(func(name string, version int64, _ bool) {
+		present[versionKey{name, version}], models[name] = true, true
+	})
+	m.versions.forget(now, present, func(name, version string) {
+		m.registered.mirrored.DeletePartialMatch(prometheus.Labels{"model": name, "version": version})
+		m.registered.mirrored.DeletePartialMatch(prometheus.Labels{"model": name, "mirror": version})
+		if !models[name] {
+			m.registered.dropped.DeletePartialMatch(prometheus.Labels{"model": name})
+		}
+	})
 }
 
 func codeLabel(err error) string {

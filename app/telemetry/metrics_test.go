@@ -84,7 +84,10 @@ func TestAnswered(t *testing.T) {
 	m.Answered("http", "predict", fmt.Errorf("decode: %w", scoring.Errorf(scoring.Invalid, "no")), time.Second)
 	m.Answered("grpc", "infer", context.DeadlineExceeded, 2*time.Second)
 	m.Answered("grpc", "infer", errors.New("any other"), 2*time.Second)
+	m.Answered("grpc", "infer", scoring.Errorf(scoring.Overloaded, "full").WithReason(scoring.ReasonQueue), 0)
 	want(t, m,
+		`onda_refused_total{reason="invalid"} 1`, `onda_refused_total{reason="queue_full"} 1`,
+		`onda_requests_total{code="Overloaded",door="grpc",operation="infer"} 1`,
 		`onda_requests_total{code="OK",door="http",operation="predict"} 2`,
 		`onda_requests_total{code="Invalid",door="http",operation="predict"} 1`,
 		`onda_requests_total{code="Expired",door="grpc",operation="infer"} 1`,
@@ -92,7 +95,7 @@ func TestAnswered(t *testing.T) {
 		`onda_request_duration_seconds_sum{door="http",operation="predict"} 1.5`,
 		`onda_request_duration_seconds_count{door="http",operation="predict"} 3`,
 		`onda_request_duration_seconds_sum{door="grpc",operation="infer"} 4`,
-		`onda_request_duration_seconds_count{door="grpc",operation="infer"} 2`)
+		`onda_request_duration_seconds_count{door="grpc",operation="infer"} 3`)
 }
 
 func TestScored(t *testing.T) {
@@ -100,16 +103,28 @@ func TestScored(t *testing.T) {
 	m := telemetry.NewMetrics("test")
 	id := scoring.ModelID{Name: "faq", Version: 3, Digest: "sha256:00"}
 	timing := scoring.Timing{Decode: time.Hour, Queue: time.Second, Preprocess: 2 * time.Second, Run: 4 * time.Second, Postprocess: 8 * time.Second}
-	m.Scored(id, 5, timing, nil)
-	m.Scored(id, 2, scoring.Timing{}, nil)
+	m.Scored(scoring.Scored{Model: id, Rows: 5, Timing: timing, Took: 16 * time.Second})
+	m.Scored(scoring.Scored{Model: id, Rows: 2, Lane: scoring.Bulk})
 	// A failure has a code, and neither rows nor phases: they would pass for a success's.
-	m.Scored(id, 7, timing, scoring.Errorf(scoring.Overloaded, "full"))
+	m.Scored(scoring.Scored{Model: id, Rows: 7, Timing: timing, Err: scoring.Errorf(scoring.Overloaded, "full")})
+	// Of one whose budget ended it is told where.
+	m.Scored(scoring.Scored{Model: id, Rows: 1, Timing: scoring.Timing{At: scoring.Run}, Err: context.DeadlineExceeded})
+	m.Scored(scoring.Scored{Model: id, Rows: 1, Err: context.DeadlineExceeded})
 	// Callers make up names: an unknown model must not become a series of its own.
-	m.Scored(scoring.ModelID{}, 1, scoring.Timing{}, scoring.Errorf(scoring.NotFound, "model %q", "made-up"))
-	want(t, m,
+	m.Scored(scoring.Scored{Rows: 1, Err: scoring.Errorf(scoring.NotFound, "model %q", "made-up")})
+	got := slices.DeleteFunc(scrape(t, m), func(s string) bool { return strings.HasSuffix(s, " 0") })
+	has(t, m,
 		`onda_scored_total{code="OK",model="faq",version="3"} 2`,
 		`onda_scored_total{code="Overloaded",model="faq",version="3"} 1`,
 		`onda_scored_total{code="NotFound",model="",version=""} 1`,
+		`onda_scored_total{code="Expired",model="faq",version="3"} 2`,
+		`onda_budget_missed_total{model="faq",phase="run",version="3"} 1`,
+		`onda_budget_missed_total{model="faq",phase="queue",version="3"} 1`,
+		`onda_scoring_duration_seconds_sum{model="faq",version="3"} 16`,
+		`onda_scoring_duration_seconds_count{model="faq",version="3"} 2`,
+		`onda_queue_wait_seconds_sum{lane="interactive",model="faq",version="3"} 1`,
+		`onda_queue_wait_seconds_count{lane="interactive",model="faq",version="3"} 1`,
+		`onda_queue_wait_seconds_count{lane="bulk",model="faq",version="3"} 1`,
 		`onda_rows_total{model="faq",version="3"} 7`,
 		`onda_phase_duration_seconds_sum{model="faq",phase="queue",version="3"} 1`,
 		`onda_phase_duration_seconds_sum{model="faq",phase="preprocess",version="3"} 2`,
@@ -119,6 +134,9 @@ func TestScored(t *testing.T) {
 		`onda_phase_duration_seconds_count{model="faq",phase="preprocess",version="3"} 2`,
 		`onda_phase_duration_seconds_count{model="faq",phase="run",version="3"} 2`,
 		`onda_phase_duration_seconds_count{model="faq",phase="postprocess",version="3"} 2`)
+	if most := 21; len(got) != most {
+		t.Errorf("got %d series that are not 0, want %d:\n%s", len(got), most, strings.Join(got, "\n"))
+	}
 }
 
 func TestEveryCodeIsCounted(t *testing.T) {
@@ -126,9 +144,17 @@ func TestEveryCodeIsCounted(t *testing.T) {
 	m := telemetry.NewMetrics("test")
 	series := []string{`onda_events_total{code="OK",outcome="scored"} 1`}
 	m.Event("scored", nil)
+	refusals := map[scoring.Code]string{
+		scoring.Invalid: "invalid", scoring.UnsupportedMedia: "media_type", scoring.Unimplemented: "not_offered", scoring.TooLarge: "too_large",
+		scoring.Unauthenticated: "unauthenticated", scoring.Denied: "denied", scoring.NotFound: "not_found", scoring.Conflict: "conflict",
+		scoring.Overloaded: "overloaded", scoring.Unavailable: "unavailable", // and no others: those were taken
+	}
 	for _, code := range scoring.Codes() {
 		m.Event("dead_letter", scoring.Errorf(code, "no"))
 		series = append(series, fmt.Sprintf(`onda_events_total{code=%q,outcome="dead_letter"} 1`, code.String()))
+		if reason := refusals[code]; reason != "" {
+			series = append(series, fmt.Sprintf(`onda_refused_total{reason=%q} 1`, reason))
+		}
 	}
 	m.Event("retry", context.Canceled)
 	want(t, m, append(series, `onda_events_total{code="Canceled",outcome="retry"} 1`)...)

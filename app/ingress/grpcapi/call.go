@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 const (
@@ -38,6 +39,10 @@ type call struct {
 	lane        string
 	// strict says that a failed request ends its stream.
 	strict bool
+	// span is that of the call, or of none for a stream, whose requests have their own.
+	span spans.Span
+	// traceparent and tracestate are its metadata of these names.
+	traceparent, tracestate string
 	// deadline is when its time is over; shortened says that its context goes on for longer.
 	deadline  time.Time
 	shortened bool
@@ -181,7 +186,7 @@ func (c *call) free(n int64) {
 }
 
 func overloaded() *scoring.Error {
-	return scoring.Errorf(scoring.Overloaded, "the server holds as many request messages as it may: try again").WithRetryAfter(time.Second)
+	return scoring.Errorf(scoring.Overloaded, "the server holds as many request messages as it may: try again").WithRetryAfter(time.Second).WithReason(scoring.ReasonBodies)
 }
 
 func (c *call) failLocked(err *scoring.Error) {

@@ -29,6 +29,7 @@ import (
 	"github.com/onda-serving/onda/app/ingress/inferencepb"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 )
 
 // Scorer scores requests: see engine.Engine, which implements it.
@@ -96,6 +97,8 @@ type Parts struct {
 	Repository Repository
 	// Observer counts answers and panics.
 	Observer Observer
+	// Tracer of calls, and of the requests of a stream; nil where nothing is traced.
+	Tracer *spans.Tracer
 	// Log gets one line for each failure of ours, and for every call at debug level.
 	Log zerolog.Logger
 	// Draining says that the app is shutting down.

@@ -53,6 +53,7 @@ func (s *Server) infer(ctx context.Context, c *call, m *inferMessage, start time
 		return nil, err
 	}
 	resp.Timing.Decode = decoded
+	s.parts.Tracer.Decode(ctx, start, decoded)
 	return resp, nil
 }
 

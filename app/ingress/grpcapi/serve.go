@@ -50,7 +50,9 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 		caller: first(info.Header, callerKey), key: first(info.Header, keyKey), lane: first(info.Header, laneKey),
 		strict: first(info.Header, grpcErrorKey) == "true", wake: make(chan struct{}, 1),
 	}
+	ctx = s.trace(ctx, c, info.Header)
 	if err := s.authorise(c.method, first(info.Header, tokenKey)); err != nil {
+		c.Context = ctx
 		s.answered(c, err)
 		return ctx, statusOf(scoring.AsError(err)).Err()
 	}
@@ -152,7 +154,7 @@ func (s *Server) handle(work handler) grpc.StreamHandler {
 		}
 		defer func() {
 			if p := recover(); p != nil {
-				err = s.caught(p)
+				err = s.caught(c, p)
 			}
 			c.finish(err)
 			c.conn.leaving(c)
@@ -167,9 +169,9 @@ func (s *Server) unknown(c *call, _ any, _ grpc.ServerStream) error {
 	return scoring.Errorf(scoring.Unimplemented, "the call %s is not known: want one of inference.GRPCInferenceService or grpc.health.v1.Health", clip(c.method.name))
 }
 
-func (s *Server) caught(p any) error {
+func (s *Server) caught(ctx context.Context, p any) error {
 	s.parts.Observer.Panicked()
-	s.parts.Log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic in a gRPC call")
+	s.parts.Log.Error().Ctx(ctx).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic in a gRPC call")
 	return scoring.Errorf(scoring.Internal, "internal error: the request was not answered; the server's log has the details")
 }
 
@@ -190,14 +192,15 @@ func textOf(err error) string { return status.Convert(err).Message() }
 
 // answered logs and counts a call.
 func (s *Server) answered(c *call, err error) {
+	end(c.span, err)
 	if c.method.silent {
 		return
 	}
-	s.note(c, time.Since(c.start), err)
+	s.note(c, c, time.Since(c.start), err)
 }
 
 // note logs and counts what was answered.
-func (s *Server) note(c *call, took time.Duration, err error) {
+func (s *Server) note(ctx context.Context, c *call, took time.Duration, err error) {
 	event, message := s.parts.Log.Debug(), "answered"
 	if err != nil {
 		message = "refused"
@@ -206,6 +209,6 @@ func (s *Server) note(c *call, took time.Duration, err error) {
 		}
 		event = event.Err(err)
 	}
-	event.Str("operation", c.method.operation).Str("caller", c.caller).Dur("took_ms", took).Msg(message)
+	event.Ctx(ctx).Str("operation", c.method.operation).Str("caller", c.caller).Dur("took_ms", took).Msg(message)
 	s.parts.Observer.Answered("grpc", c.method.operation, err, took)
 }

@@ -99,21 +99,23 @@ func (x *streaming) until() error {
 // answer scores a request. unread is why its message could not be read.
 func (x *streaming) answer(in *inferMessage, e *envelope, unread error) (a streamAnswer) {
 	start := time.Now()
+	ctx, span := x.server.traceOne(x.ctx, x.call)
 	defer func() {
 		if p := recover(); p != nil {
-			a.err = x.server.caught(p)
+			a.err = x.server.caught(ctx, p)
 		}
+		end(span, a.err)
 		a.held = e.held()
 		if a.err != nil {
 			a.message = failureOf(in, a.err)
 		}
-		x.server.note(x.call, time.Since(start), a.err)
+		x.server.note(ctx, x.call, time.Since(start), a.err)
 	}()
 	if unread != nil {
 		a.err = unread
 		return a
 	}
-	ctx, cancel := context.WithDeadline(x.ctx, start.Add(x.server.config.Timeout))
+	ctx, cancel := context.WithDeadline(ctx, start.Add(x.server.config.Timeout))
 	defer cancel()
 	resp, err := x.server.infer(ctx, x.call, in, start)
 	if err != nil {

@@ -77,7 +77,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 		held += int64(n)
 		switch fits := h.parts.Bodies.Take(int64(n)); {
 		case !fits:
-			return nil, release, scoring.Errorf(scoring.Overloaded, "the server holds as many request bodies as it may: try again").WithRetryAfter(time.Second)
+			return nil, release, scoring.Errorf(scoring.Overloaded, "the server holds as many request bodies as it may: try again").WithRetryAfter(time.Second).WithReason(scoring.ReasonBodies)
 		case held > h.config.MaxBody:
 			return nil, release, h.tooLarge("more than that, uncompressed")
 		case errors.Is(err, io.EOF):

@@ -48,13 +48,19 @@ func (e methodError) Error() string { return e.cause.Error() }
 // Unwrap makes the coded error visible.
 func (e methodError) Unwrap() error { return e.cause }
 
+// httpStatus is the status code of an answer that err is written as.
+func httpStatus(err error) int {
+	if _, ok := errors.AsType[methodError](err); ok {
+		return http.StatusMethodNotAllowed
+	}
+	return scoring.CodeOf(err).HTTPStatus()
+}
+
 // fail writes err as the answer, with the public text only, and logs failures of ours
 // with their cause.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err error, took time.Duration) {
-	e := scoring.AsError(err)
-	status := e.Code.HTTPStatus()
+	e, status := scoring.AsError(err), httpStatus(err)
 	if method, ok := errors.AsType[methodError](err); ok {
-		status = http.StatusMethodNotAllowed
 		w.Header().Set("Allow", strings.Join(method.allowed, ", "))
 	}
 	if e.RetryAfter > 0 {
@@ -68,7 +74,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, name string, err 
 		event = h.parts.Log.Warn() // something that Onda needs is away
 	}
 	abandon(w, r)
-	event.Err(err).Str("operation", name).Str("id", clip(r.Header.Get(idHeader))).Int("status", status).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("refused")
+	event.Ctx(r.Context()).Err(err).Str("operation", name).Str("id", clip(r.Header.Get(idHeader))).Int("status", status).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("refused")
 	_ = write(w, r, status, wire.Answer{JSON: wire.EncodeError(e)})
 }
 

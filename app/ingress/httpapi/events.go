@@ -16,7 +16,7 @@ func (h *Handler) event(w http.ResponseWriter, r *http.Request) error {
 	switch body, release, err := h.readBody(w, r); {
 	case h.parts.Events == nil:
 		release()
-		h.parts.Log.Warn().Msg("an event was delivered, and Onda runs without a sidecar: set ONDA_DAPR=on")
+		h.parts.Log.Warn().Ctx(r.Context()).Msg("an event was delivered, and Onda runs without a sidecar: set ONDA_DAPR=on")
 	case err != nil:
 		release()
 		abandon(w, r)
@@ -42,7 +42,7 @@ func (h *Handler) deadLetters(w http.ResponseWriter, r *http.Request) error {
 // given back: it would come again for ever, and the topic's other subscribers have it, too.
 func (h *Handler) deadLetter(w http.ResponseWriter, r *http.Request) error {
 	if h.parts.DeadLetters == nil {
-		h.parts.Log.Warn().Msg("a dead letter was delivered and is not kept: that needs a state store (ONDA_STATE_STORE)")
+		h.parts.Log.Warn().Ctx(r.Context()).Msg("a dead letter was delivered and is not kept: that needs a state store (ONDA_STATE_STORE)")
 		return writeJSON(w, r, http.StatusOK, wire.Delivery{Status: "SUCCESS"})
 	}
 	h.parts.DeadLetters.ServeHTTP(w, r)

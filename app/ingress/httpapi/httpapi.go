@@ -17,6 +17,7 @@ import (
 	"github.com/onda-serving/onda/app/admit"
 	"github.com/onda-serving/onda/app/registry"
 	"github.com/onda-serving/onda/app/scoring"
+	"github.com/onda-serving/onda/app/telemetry/spans"
 	"github.com/onda-serving/onda/app/wire"
 )
 
@@ -105,6 +106,8 @@ type Parts struct {
 	Bodies *admit.Bytes
 	// Observer counts answers.
 	Observer Observer
+	// Tracer of requests; nil where nothing is traced.
+	Tracer *spans.Tracer
 	// Log gets one line for each failure of ours, and for every request at debug level.
 	Log zerolog.Logger
 	// Draining says that the app is shutting down.

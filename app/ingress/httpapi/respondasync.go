@@ -122,9 +122,10 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, way way) (accep
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.config.Timeout)
 	defer cancel()
+	parent, state := traceParent(r)
 	return h.parts.Async.Accept(ctx, async.Request{
 		ID: onceKey(r), Subject: in.ref.String(), ContentType: contentType, Body: body, PartitionKey: in.caller.Key, Expiration: expiration,
-		TraceParent: traceOf(r, "Traceparent"), TraceState: traceOf(r, "Tracestate"),
+		TraceParent: parent, TraceState: state,
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -101,16 +103,21 @@ const eventsPath = "/events/scoring"
 func (h *Handler) serve(name string, op operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		err := h.caught(op, w, r)
+		r, span := h.trace(r, name)
+		err := h.caught(op, w, r) //nolint:contextcheck // the request has its context, with the span
 		took := time.Since(start)
+		end(span, err)
 		h.parts.Observer.Answered("http", name, err, took)
 		if err != nil {
 			h.fail(w, r, name, err, took)
 			return
 		}
-		h.parts.Log.Debug().Str("operation", name).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("answered")
+		h.note(r).Str("operation", name).Str("caller", r.Header.Get(callerHeader)).Dur("took_ms", took).Msg("answered")
 	})
 }
+
+// note begins the line in the log of a request that was answered.
+func (h *Handler) note(r *http.Request) *zerolog.Event { return h.parts.Log.Debug().Ctx(r.Context()) }
 
 // caught runs an operation and turns a panic into an error: one request's bad luck is
 // answered and counted like any other failure.
@@ -118,7 +125,7 @@ func (h *Handler) caught(op operation, w http.ResponseWriter, r *http.Request) (
 	defer func() {
 		if p := recover(); p != nil {
 			h.parts.Observer.Panicked()
-			h.parts.Log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while answering")
+			h.parts.Log.Error().Ctx(r.Context()).Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while answering")
 			err = scoring.InternalError(nil)
 		}
 	}()

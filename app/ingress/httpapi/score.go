@@ -83,6 +83,7 @@ func (h *Handler) score(w http.ResponseWriter, r *http.Request, way way) (err er
 		buffers.Put(buffer)
 		return err
 	}
+	h.parts.Tracer.Decode(ctx, in.start, out.timing.Decode)
 	answered(w, out.id, out.model, out.timing)
 	if write(w, r, http.StatusOK, out.answer) == nil {
 		keep(buffer, out.answer.JSON)

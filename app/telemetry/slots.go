@@ -10,75 +10,6 @@ import (
 	"github.com/onda-serving/onda/app/scoring"
 )
 
-// rowBuckets are the bounds of the batch size histogram, in rows.
-var rowBuckets = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
-
-// batchMetrics are about the runs of models.
-type batchMetrics struct {
-	rows       *prometheus.HistogramVec
-	runs       *prometheus.HistogramVec
-	failed     *prometheus.CounterVec
-	elements   *prometheus.CounterVec
-	padding    *prometheus.CounterVec
-	misbatched *prometheus.CounterVec
-}
-
-func newBatchMetrics(r *prometheus.Registry) *batchMetrics {
-	labels := []string{"model", "version"}
-	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
-	m := &batchMetrics{
-		rows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "onda_batch_rows", Help: "Rows of a run of a model, of all requests in it.", Buckets: rowBuckets,
-		}, labels),
-		runs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "onda_run_duration_seconds", Help: "Time of a run of a model.", Buckets: buckets,
-		}, labels),
-		failed:     counter("onda_runs_failed_total", "Runs of a model that gave an error. Their requests ran again, apart."),
-		elements:   counter("onda_batch_elements_total", "Elements of the inputs of runs of several requests, padding among them."),
-		padding:    counter("onda_batch_padding_elements_total", "Elements of padding among the inputs of runs of several requests."),
-		misbatched: counter("onda_misbatched_total", "Versions that do not keep one row of outputs for each row of inputs, and are not batched any more."),
-	}
-	r.MustRegister(m.rows, m.runs, m.failed, m.elements, m.padding, m.misbatched)
-	return m
-}
-
-// Batches makes the observer of a version's runs.
-func (m *Metrics) Batches(id scoring.ModelID) batch.Observer {
-	labels := []string{id.Name, strconv.FormatInt(id.Version, 10)}
-	b := m.batches
-	return runObserver{
-		rows: b.rows.WithLabelValues(labels...), runs: b.runs.WithLabelValues(labels...),
-		failed: b.failed.WithLabelValues(labels...), elements: b.elements.WithLabelValues(labels...),
-		padding: b.padding.WithLabelValues(labels...), misbatched: b.misbatched.WithLabelValues(labels...),
-	}
-}
-
-// runObserver has the series of one version at hand: to look them up costs more than a
-// run of a small model.
-type runObserver struct {
-	rows, runs                            prometheus.Observer
-	failed, elements, padding, misbatched prometheus.Counter
-}
-
-// Ran implements batch.Observer.
-func (o runObserver) Ran(r batch.Run) {
-	if r.Failed {
-		o.failed.Inc()
-		return
-	}
-	o.rows.Observe(float64(r.Rows))
-	o.runs.Observe(r.Infer.Seconds())
-	if r.Requests > 1 {
-		o.elements.Add(float64(r.Elements))
-		o.padding.Add(float64(r.Padded))
-	}
-}
-
-// Misbatched implements batch.Observer.
-func (o runObserver) Misbatched(string) { o.misbatched.Inc() }
-
 // Flights exports the requests and rows that are under way, as now says at each scrape.
 func (m *Metrics) Flights(now func() (requests, rows int)) {
 	m.gauge("onda_requests_in_flight", "Requests that were accepted and have no answer yet.", func() float64 {
@@ -95,6 +26,15 @@ func (m *Metrics) Flights(now func() (requests, rows int)) {
 func (m *Metrics) Slots(s *batch.Scheduler) {
 	m.gauge("onda_slots", "Models that may run at once.", func() float64 { return float64(s.Slots()) })
 	m.gauge("onda_slots_busy", "Models that run now.", func() float64 { return float64(s.Busy()) })
+	m.gauge("onda_yielding_slots", "Models that may run for bulk requests beside them, on what they leave of the processor.", func() float64 {
+		slots, _ := s.Yielding()
+		return float64(slots)
+	})
+	m.gauge("onda_yielding_slots_busy", "Models that run so now.", func() float64 {
+		_, busy := s.Yielding()
+		return float64(busy)
+	})
+	m.gauge("onda_saturation", "How full this replica is: the share of the slots that are busy, 0 to 1, plus the runs that wait as a share of the slots, 0 to 1, averaged over 10 s.", s.Saturation)
 }
 
 // Cache exports the answer cache's numbers.
