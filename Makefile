@@ -25,6 +25,9 @@ FUZZTIME ?= 20s
 PARTS ?= raw batching overload dapr events lanes peers preprocess swap models
 QUICK ?=
 
+# What `make capacity` does.
+SEARCH ?=
+
 # The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
 GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 15m
 
@@ -66,7 +69,7 @@ stop: ## Stop what `make run` started in another terminal
 
 .PHONY: test
 test: ## Run every test: unit and end to end, with the race detector
-	@$(SETUP) test clients app
+	@$(SETUP) test clients app monitoring
 	@# What the race detector makes too slow, or measures wrongly, runs without it as well.
 	$(GO_TEST) $(ANEW) ./app/cache ./app/engine ./tests/simulation
 	$(GO_TEST) -race $(ANEW) $(ARGS) ./...
@@ -83,7 +86,7 @@ race: ## Run the unit tests with the race detector (PACKAGES=, ARGS=)
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests against a real Dapr sidecar (ARGS=)
-	@$(SETUP) test clients app
+	@$(SETUP) test clients app monitoring
 	$(GO_TEST) $(ANEW) $(ARGS) ./tests/...
 
 .PHONY: conformance
@@ -115,6 +118,11 @@ bench: ## Measure, and write tests/bench/RESULTS.md: 50 minutes (PARTS="raw batc
 	@$(SETUP) bench
 	go build -o $(LOCAL)/bench/bench ./tests/bench/cmd/bench
 	$(LOCAL)/bench/bench run -parts "$(PARTS)" $(if $(QUICK),-quick)
+
+.PHONY: capacity
+capacity: ## Write deploy/capacity/PLAN.md anew, from what was measured (SEARCH=1 chooses the scaling settings anew, too)
+	$(if $(SEARCH),go run ./deploy/capacity/cmd/capacity search)
+	go run ./deploy/capacity/cmd/capacity plan
 
 ##@ Check
 

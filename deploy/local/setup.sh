@@ -2,7 +2,7 @@
 # Fetches and builds what is missing on this machine, pinned and checksummed, into .local. What is there already costs
 # milliseconds; nothing outside .local and Go's and npm's own caches is touched.
 #
-#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | app | bench | all
+#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | monitoring | app | bench | chart | cluster | all
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,6 +20,10 @@ source "$here/lib/python.sh"
 source "$here/lib/peers.sh"
 # shellcheck source=lib/azurite.sh
 source "$here/lib/azurite.sh"
+# shellcheck source=lib/cluster.sh
+source "$here/lib/cluster.sh"
+# shellcheck source=lib/monitoring.sh
+source "$here/lib/monitoring.sh"
 
 # ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
 ensure_dapr_to_run() {
@@ -42,10 +46,14 @@ ensure() {
       ensure_dapr_cli
       ensure_gotestsum
       ensure_azurite
+      ensure_chart_tools
       ;;
     clients) ensure_clients ;;
     lint) ensure_golangci_lint ;;
     vuln) ensure_govulncheck ;;
+    monitoring) ensure_prometheus ;;
+    chart) ensure_chart_tools ;;
+    cluster) ensure_cluster ;;
     bench)
       ensure_onnxruntime
       ensure_daprd
@@ -57,12 +65,13 @@ ensure() {
       ensure clients
       ensure lint
       ensure vuln
+      ensure monitoring
       ;;
-    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, app, bench or all" ;;
+    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, monitoring, app, bench, chart, cluster or all" ;;
   esac
 }
 
-(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|app|bench|all ..."
+(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|monitoring|app|bench|chart|cluster|all ..."
 trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

@@ -111,6 +111,17 @@ ensure_gotestsum() {
   ensure_tool gotestsum "$version" tools "$(stamp_of tools '')" "some seconds" -ldflags "-s -w" gotest.tools/gotestsum
 }
 
+# ensure_chart_tools: what the tests of deploy/chart run.
+ensure_chart_tools() {
+  local version
+  version=$(pinned tools/chart helm.sh/helm/v4)
+  ensure_tool helm "$version" tools/chart "$(stamp_of tools/chart helm)" "the first time about a minute on 2 cores" \
+    -ldflags "-s -w -X helm.sh/helm/v4/internal/version.version=v$version" helm.sh/helm/v4/cmd/helm
+  version=$(pinned tools/chart github.com/yannh/kubeconform)
+  ensure_tool kubeconform "$version" tools/chart "$(stamp_of tools/chart kubeconform)" "some seconds" \
+    -ldflags "-s -w -X main.version=v$version" github.com/yannh/kubeconform/cmd/kubeconform
+}
+
 # suitable_dapr: sets DAPR_CLI and DAPRD to an installed pair that will do: the command from 1.12 on, and a daprd of our
 # minor version where that command looks for it.
 # shellcheck disable=SC2034 # for the caller
