@@ -111,6 +111,29 @@ chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS
 	go build -o $(LOCAL)/bin/onda ./app/cmd/onda
 	go run ./tests/chaos/cmd/chaos -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20) $(if $(ONLY),-only $(ONLY))
 
+##@ Azure
+
+.PHONY: azure-up
+azure-up: ## Make or change the infrastructure on Azure (YES=1, PLAN_ONLY=1)
+	@deploy/azure/up.sh
+
+.PHONY: deploy
+deploy: ## Build the image and install the chart on AKS (YES=1, PROFILE=gpu, EVENTS=1)
+	@deploy/azure/deploy.sh
+
+.PHONY: azure-status
+azure-status: ## Show how Onda stands on Azure
+	@deploy/azure/status.sh
+
+.PHONY: azure-down
+azure-down: ## Remove the infrastructure on Azure, after asking
+	@deploy/azure/down.sh
+
+.PHONY: azure-validate
+azure-validate: ## Check the infrastructure without Azure; the first time it builds the provider, for half an hour
+	@$(SETUP) azure
+	@deploy/azure/check.sh
+
 ##@ Measure
 
 .PHONY: bench

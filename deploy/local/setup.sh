@@ -2,7 +2,7 @@
 # Fetches and builds what is missing on this machine, pinned and checksummed, into .local. What is there already costs
 # milliseconds; nothing outside .local and Go's and npm's own caches is touched.
 #
-#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | monitoring | app | bench | chart | cluster | all
+#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | monitoring | app | bench | chart | cluster | azure | all
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,6 +24,8 @@ source "$here/lib/azurite.sh"
 source "$here/lib/cluster.sh"
 # shellcheck source=lib/monitoring.sh
 source "$here/lib/monitoring.sh"
+# shellcheck source=lib/azure.sh
+source "$here/lib/azure.sh"
 
 # ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
 ensure_dapr_to_run() {
@@ -53,6 +55,13 @@ ensure() {
     vuln) ensure_govulncheck ;;
     monitoring) ensure_prometheus ;;
     chart) ensure_chart_tools ;;
+    azure)
+      ensure_tofu
+      ensure_tflint
+      ensure_azurerm
+      ensure_checkov
+      ensure_chart_tools
+      ;;
     cluster) ensure_cluster ;;
     bench)
       ensure_onnxruntime
@@ -67,11 +76,11 @@ ensure() {
       ensure vuln
       ensure monitoring
       ;;
-    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, monitoring, app, bench, chart, cluster or all" ;;
+    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, monitoring, app, bench, chart, cluster, azure or all" ;;
   esac
 }
 
-(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|monitoring|app|bench|chart|cluster|all ..."
+(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|monitoring|app|bench|chart|cluster|azure|all ..."
 trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
