@@ -100,6 +100,12 @@ clients: ## Run the clients of Triton and KServe from PyPI against Onda, directl
 	@$(SETUP) test clients
 	$(GO_TEST) $(ANEW) $(ARGS) ./tests/clients/...
 
+.PHONY: cluster
+cluster: export ONDA_TEST_CLUSTER_BIN := $(LOCAL)/cluster/bin
+cluster: ## Install the chart through a real Kubernetes API server, with Dapr's injector; the first time it builds them (ARGS=)
+	@$(SETUP) test cluster
+	$(GO_TEST) $(ANEW) $(ARGS) ./tests/cluster
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)
 	@$(SETUP) test

@@ -147,7 +147,7 @@ func TestNginxRedirectsAndEndsTLS(t *testing.T) {
 	t.Parallel()
 	ingress := render(t, "", profile(t, "ingress-nginx")...).one(t, "Ingress", "onda")
 	for name, want := range map[string]string{
-		"ssl-redirect": "true", "force-ssl-redirect": "true", "proxy-body-size": "32m", "use-regex": "true", "rewrite-target": "/v1.0/invoke/onda/method$1$2",
+		"ssl-redirect": "true", "force-ssl-redirect": "true", "proxy-body-size": "32m", "use-regex": "true", "rewrite-target": "/v1.0/invoke/onda/method/$1$2",
 	} {
 		if got := ingress.text("metadata", "annotations", "nginx.ingress.kubernetes.io/"+name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -155,6 +155,10 @@ func TestNginxRedirectsAndEndsTLS(t *testing.T) {
 	}
 	if ingress.text("spec", "tls", 0, "secretName") != "onda-tls" || ingress.text("spec", "rules", 0, "http", "paths", 0, "backend", "service", "name") != "onda-edge" {
 		t.Errorf("ingress %v", ingress["spec"])
+	}
+	// The API server refuses a path that does not begin with a slash.
+	if got := ingress.text("spec", "rules", 0, "http", "paths", 0, "path"); got != "/(v1)(/.*|$)" {
+		t.Errorf("the first path is %q", got)
 	}
 	forward := render(t, "", profile(t, "ingress-forward")...).one(t, "Ingress", "onda")
 	if got := forward.text("metadata", "annotations", "nginx.ingress.kubernetes.io/auth-url"); got != "http://oauth2-proxy.auth.svc.cluster.local/oauth2/auth" {
