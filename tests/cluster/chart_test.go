@@ -116,7 +116,8 @@ func pods(t *testing.T, ns string, want int) []object {
 	return found
 }
 
-// TestProfilesInstallAndLeaveNothing installs every profile as a user would: a rehearsal, the real thing, and its removal.
+// TestProfilesInstallAndLeaveNothing installs every profile as a user would: a rehearsal, the real thing, a change of its
+// values, and its removal.
 func TestProfilesInstallAndLeaveNothing(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(root, "tests/chart/profiles/*.yaml"))
@@ -135,6 +136,9 @@ func TestProfilesInstallAndLeaveNothing(t *testing.T) {
 			}
 			must(t, helm(), args...)
 			checkInstalled(t, ns)
+			args = append([]string{"upgrade", release, chart(), "-n", ns}, profileArguments(t, file)...)
+			must(t, helm(), append(args, "--set", "dapr.logLevel=debug")...)
+			checkUpgraded(t, ns)
 			must(t, helm(), "uninstall", release, "-n", ns, "--wait", "--timeout", "60s")
 			checkGone(t, ns, before)
 		})
@@ -155,6 +159,25 @@ func checkInstalled(t *testing.T, ns string) {
 	found := pods(t, ns, want)
 	if want > 0 && sidecar(found[0]) == nil {
 		t.Errorf("pod %v has no sidecar", at(found[0], "metadata", "name"))
+	}
+}
+
+// checkUpgraded waits for a pod of the changed template: it passes admission and the injector anew, beside those before it.
+func checkUpgraded(t *testing.T, ns string) {
+	t.Helper()
+	err := await(t.Context(), func() error {
+		var levels []string
+		for _, pod := range pods(t, ns, 1) {
+			level, _ := argument(words(sidecar(pod)["args"]), "--log-level")
+			levels = append(levels, level)
+		}
+		if !slices.Contains(levels, "debug") {
+			return fmt.Errorf("the sidecars log at %q: none has the changed level, debug", levels)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	// patience bounds every wait for something that has to come about.
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 	// pause is the time between two looks at it.
 	pause = 100 * time.Millisecond
 )
@@ -49,7 +49,7 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	c := &cluster{dir: dir}
 	defer c.stop()
