@@ -1,16 +1,19 @@
-# The CPU image of Onda: the program, the ONNX Runtime library and the models, on a base without shell or package manager.
+# The images of Onda: the program, the ONNX Runtime library and the models, on a base without shell or package manager.
 #
-#   docker build -t onda --build-arg VERSION=1.2.3 .                                # with the models of this repository
-#   docker build -t onda --build-arg VERSION=1.2.3 --target onda-without-models .   # with none: mount them at /models
-#   docker run --read-only -p 127.0.0.1:8080:8080 onda
+#   make image                                # with the models of this repository
+#   make image TARGET=onda-without-models     # with none: mount them at /models
+#   make image TARGET=onda-cuda               # for NVIDIA GPUs, x86-64 alone, without models
+#   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8080:8080 onda
 #
-# Nothing in it needs BuildKit. deploy/container/test.sh builds it and scores with it where no registry can be reached.
+# `docker build .` works, too: nothing in it needs BuildKit. deploy/container/build.sh, which make image runs, adds what
+# makes a build repeatable and lists what is in the image. deploy/container/test.sh builds it and scores with it where no
+# registry can be reached.
 
-# All three are Debian 13, since the program is linked with the C library of one and runs with that of another. Their tags
-# move as fixes come in. For a build that can be repeated give each with its digest, as `docker buildx imagetools inspect
-# IMAGE` prints it: --build-arg BASE_IMAGE=gcr.io/distroless/cc-debian13:nonroot@sha256:...
+# All are Debian 13, since the program is linked with the C library of one and runs with that of another. Their tags move as
+# fixes come in: deploy/container/pin.sh writes the digests that deploy/container/build.sh gives here.
 ARG GO_IMAGE=docker.io/library/golang:1.26-trixie
 ARG NODE_IMAGE=docker.io/library/node:24-trixie-slim
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
 
@@ -21,7 +24,7 @@ RUN go mod download
 COPY app app
 ARG VERSION=dev
 RUN CGO_ENABLED=1 go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -X github.com/onda-serving/onda/app/cli.Version=$VERSION" \
+      -ldflags "-s -w -buildid= -X github.com/onda-serving/onda/app/cli.Version=$VERSION" \
       -o /out/bin/onda ./app/cmd/onda && \
     mkdir /out/no-models
 # The licences of what is linked into the program: most of them ask to be passed on with it.
@@ -34,7 +37,7 @@ RUN mkdir /out/licences/go && cp "$(go env GOROOT)/LICENSE" /out/licences/go/ &&
       cp "$dir"/LICENSE* "/out/licences/$module/" && \
       find "$dir" -maxdepth 1 -name 'NOTICE*' -exec cp {} "/out/licences/$module/" ';' || exit 1; \
     done && \
-    chmod -R a+rX /out
+    chmod -R u=rwX,go=rX /out
 
 
 # The library as `make setup` fetches it: the pins of deploy/local/versions.env, checked by the same lines.
@@ -48,21 +51,31 @@ RUN bash -c 'set -euo pipefail; \
       install -D -m 0644 "$(onnxruntime_library)" /out/lib/libonnxruntime.so'
 
 
-# A checkout may keep its files from everybody but their owner; the image's user must be able to read them.
+# A checkout may keep its files from everybody but their owner; the image's user must be able to read them. And its modes,
+# which the umask made, would make other layers of the same files.
 FROM ${GO_IMAGE} AS models
 COPY models /out/models
-RUN chmod -R a+rX /out/models
+RUN chmod -R u=rwX,go=rX /out/models
 
 
-FROM ${BASE_IMAGE} AS onda-without-models
+# For NVIDIA GPUs: ONNX Runtime with its CUDA provider, and of CUDA and cuDNN what the provider needs.
+FROM ${PYTHON_IMAGE} AS cuda-library
+WORKDIR /src
+COPY deploy/local/versions.env deploy/local/
+COPY deploy/container/cuda.sh deploy/container/cuda.txt deploy/container/
+RUN deploy/container/cuda.sh fetch /out
+# cuDNN needs zlib, which a base of the cc kind has not.
+RUN install -m 0644 /usr/lib/x86_64-linux-gnu/libz.so.1 /out/lib/ && \
+    install -D -m 0644 /usr/share/doc/zlib1g/copyright /out/licences/zlib/copyright
+
+
+FROM ${BASE_IMAGE} AS onda-without-library
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="Onda" \
       org.opencontainers.image.description="Real-time scoring of ONNX models behind a Dapr sidecar" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/onda-serving/onda" \
       org.opencontainers.image.version="$VERSION"
-# It needs libstdc++, libgcc_s and glibc 2.28 or newer (readelf, on x64 and arm64), hence a base of the cc kind.
-COPY --from=library /out/lib/libonnxruntime.so /usr/local/lib/
 COPY --from=build /out/licences /usr/local/share/licences
 COPY --from=build /out/bin/onda /usr/local/bin/
 # An empty folder: onda does not start without one.
@@ -82,6 +95,33 @@ USER 65532:65532
 # asks. From outside, GET /healthz and GET /v2/health/ready on port 8080 tell.
 ENTRYPOINT ["/usr/local/bin/onda"]
 CMD ["serve"]
+
+
+# Fails where the image would lack a library that one of these needs. Here, because it takes readelf, which comes with the
+# compiler.
+FROM ${GO_IMAGE} AS cuda-checked
+COPY --from=onda-without-library / /image
+COPY --from=cuda-library /out /out
+COPY deploy/container/cuda.sh /src/
+RUN /src/cuda.sh check /out /image
+
+
+# Never built as a whole, and never run on a GPU: of its steps, both commands of cuda.sh ran by themselves. What the second
+# found missing, zlib, is what is copied above.
+FROM onda-without-library AS onda-cuda
+COPY --from=cuda-checked /out/licences /usr/local/share/licences
+COPY --from=cuda-checked /out/lib /usr/local/lib
+# The provider opens cuDNN by its name alone, and there is no ldconfig here. The other two are read by NVIDIA's container
+# runtime, which puts the driver's own libraries into the container.
+ENV ONDA_DEVICE=cuda \
+    LD_LIBRARY_PATH=/usr/local/lib \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+
+FROM onda-without-library AS onda-without-models
+# It needs libstdc++, libgcc_s and glibc 2.28 or newer (readelf, on x64 and arm64), hence a base of the cc kind.
+COPY --from=library /out/lib/libonnxruntime.so /usr/local/lib/
 
 
 # The last stage is what is built where no target is named.

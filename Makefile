@@ -28,6 +28,10 @@ QUICK ?=
 # What `make capacity` does.
 SEARCH ?=
 
+# What `make image` builds, if it is said at all.
+TARGET ?= onda
+export TARGET
+
 # The race detector slows everything down and finds what nothing else does. A test that hangs is ended with its stacks.
 GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 15m
 
@@ -116,6 +120,12 @@ chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS
 	@$(SETUP) run
 	go build -o $(LOCAL)/bin/onda ./app/cmd/onda
 	go run ./tests/chaos/cmd/chaos -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20) $(if $(ONLY),-only $(ONLY))
+
+##@ Ship
+
+.PHONY: image
+image: ## Build a container image with docker, podman or buildah, and list what is in it (TARGET=onda, onda-without-models or onda-cuda; VERSION=, IMAGE=)
+	@deploy/container/build.sh
 
 ##@ Azure
 

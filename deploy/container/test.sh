@@ -7,12 +7,16 @@
 #   deploy/container/test.sh
 #
 # ONDA_CONTAINER_DIR=DIR keeps the stand-ins and the layers in DIR, so that the next run is short; without it everything is
-# removed at the end. DEBIAN_MIRROR chooses another mirror.
+# removed at the end. DEBIAN_MIRROR chooses another mirror. The builds use this machine's caches of Go's modules and objects.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly ROOT
 readonly SUITE=trixie VERSION=0.0.0-test
+# The time of the files in the images: any will do, as long as all builds have the same.
+readonly EPOCH=1795500000
+# Of the image without models, unpacked.
+readonly LIMIT_BYTES=120000000
 readonly UID_IN_IMAGE=65532 SCORING=http://127.0.0.1:8080 MODEL=image-classification
 MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 WORK=${ONDA_CONTAINER_DIR:-}
@@ -99,14 +103,57 @@ stand_in_base() {
     engine import --quiet --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' --change "USER $UID_IN_IMAGE" - localhost/stand-in/base >/dev/null
 }
 
-# build TARGET: the Dockerfile as it stands, with other bases; the image is named after the target.
+# build TARGET TAG [OPTIONS...]: as `make image` does, with other bases.
 build() {
-  local log=$WORK/build-$1.log began=$SECONDS
-  engine build --pull=never --layers --isolation chroot --target "$1" --tag "localhost/$1" \
+  local target=$1 tag=$2 log=$WORK/build-$1-$2.log began=$SECONDS cache modules
+  shift 2
+  cache=$(cd "$ROOT" && go env GOCACHE)
+  modules=$(cd "$ROOT" && go env GOMODCACHE)
+  mkdir -p "$cache" "$modules"
+  env ENGINE="podman --root $WORK/storage --runroot $WORK/run" TARGET="$target" IMAGE="localhost/$target:$tag" \
+    VERSION="$VERSION" SOURCE_DATE_EPOCH="$EPOCH" OUT="$WORK/lists/$tag" "$ROOT/deploy/container/build.sh" --pull=never --isolation chroot \
+    --volume "$cache:/root/.cache/go-build" --volume "$modules:/root/go/pkg/mod" \
     --build-arg GO_IMAGE=localhost/stand-in/builder --build-arg NODE_IMAGE=localhost/stand-in/builder \
-    --build-arg BASE_IMAGE=localhost/stand-in/base --build-arg VERSION="$VERSION" "$ROOT" >"$log" 2>&1 ||
-    die "the build of $1 failed: $(tail -n 20 "$log")"
-  say "built $1 in $((SECONDS - began)) s"
+    --build-arg BASE_IMAGE=localhost/stand-in/base "$@" >"$log" 2>&1 ||
+    die "the build of $target failed: $(tail -n 20 "$log")"
+  say "built $target in $((SECONDS - began)) s: $(tail -n 1 "$log")"
+}
+
+# check_repeatable TARGET: built again from the first step on, it has the same layers.
+check_repeatable() {
+  local first second
+  build "$1" again --no-cache
+  first=$(engine image inspect --format '{{json .RootFS.Layers}}' "localhost/$1:latest")
+  second=$(engine image inspect --format '{{json .RootFS.Layers}}' "localhost/$1:again")
+  [[ $first == "$second" ]] || die "two builds of $1 differ in their layers: $first and $second"
+  cmp -s "$WORK/lists/latest/$1-$VERSION.spdx.json" "$WORK/lists/again/$1-$VERSION.spdx.json" ||
+    die "two builds of $1 differ in the list of what is in them: see $WORK/lists"
+  say "  a second build has the same $(jq length <<<"$first") layers and the same list"
+}
+
+# check_list TARGET: every Go module of the program and ONNX Runtime are in the list, with their versions.
+check_list() {
+  local list=$WORK/lists/latest/$1-$VERSION.spdx.json program missing count
+  program=$(engine image mount "localhost/$1")/usr/local/bin/onda
+  # A module that is replaced stands on the line after; it is the one that is linked.
+  go version -m "$program" | awk '
+    $1 == "dep" { if (kept != "") print kept; kept = $2 " " $3 }
+    $1 == "=>" { kept = $2 " " $3 }
+    END { if (kept != "") print kept }' | sort -u >"$WORK/wanted"
+  sed -n 's/^ONNXRUNTIME_VERSION=/onnxruntime /p' "$ROOT/deploy/local/versions.env" >>"$WORK/wanted"
+  count=$(wc -l <"$WORK/wanted")
+  ((count > 50)) || die "go version tells of $((count - 1)) modules in onda alone: is it the program?"
+  missing=$(jq -r '.packages[] | "\(.name) \(.versionInfo)"' "$list" | grep -v -x -F -f - "$WORK/wanted" || true)
+  [[ -z $missing ]] || die "not in the list of what is in $1: $missing"
+  say "  the list has all $((count - 1)) Go modules and ONNX Runtime, of $(jq '.packages | length' "$list") packages"
+}
+
+# check_size TARGET BYTES
+check_size() {
+  local size
+  size=$(engine image inspect --format '{{.Size}}' "localhost/$1")
+  ((size < $2)) || die "$1 is $size bytes unpacked, and is to be below $2"
+  say "  $size bytes unpacked, below $2"
 }
 
 # edit NAME FILTER [ARGUMENTS...]: changes the bundle's configuration.
@@ -118,7 +165,7 @@ edit() {
 }
 
 # bundle NAME IMAGE: what runc needs to run the image as a careful user would: its own command, user and settings, no
-# network but a loopback of its own, nothing that can be written, no capability.
+# network but a loopback of its own, no capability, nothing that can be written but /tmp, where models that are fetched lie.
 bundle() {
   local dir=$WORK/bundles/$1
   mkdir -p "$dir"
@@ -129,7 +176,8 @@ bundle() {
     .root = {path: $ARGS.positional[1], readonly: true} |
     .process.args = $image.Entrypoint + $image.Cmd | .process.env = $image.Env | .process.cwd = $image.WorkingDir |
     .process.user = {uid: $uid, gid: $gid} | .process.terminal = false | .process.noNewPrivileges = true |
-    .process.capabilities = {} | del(.process.rlimits)' \
+    .process.capabilities = {} | del(.process.rlimits) |
+    .mounts += [{destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "noexec", "mode=1777", "size=16m"]}]' \
     "$(engine image inspect --format '{{json .Config}}' "localhost/$2")" "$(engine image mount "localhost/$2")"
 }
 
@@ -187,6 +235,33 @@ check_process() {
   say "  answers on every address: /healthz on 8080, /metrics on 9464"
 }
 
+# cold_start NAME: from the start of the process, as the kernel has it, to the first answer to a picture, asked for every
+# 5 ms. Starting the container itself is not in it.
+cold_start() {
+  local picture now began ticks
+  picture=$ROOT/models/$MODEL/1/$(jq -r '.cases[0].instance.file' "$ROOT/models/$MODEL/1/golden.json")
+  container delete --force "$1" >/dev/null 2>&1 || true
+  LOG=$WORK/$1.log
+  container run --bundle "$WORK/bundles/$1" "$1" >"$LOG" 2>&1 </dev/null &
+  RUNC=$!
+  PID=''
+  while kill -0 "$RUNC" 2>/dev/null; do
+    if [[ -z $PID ]]; then PID=$(container state "$1" 2>/dev/null | jq 'select(.status == "running") | .pid') || true; fi
+    if [[ -n $PID ]] && inside --fail --output /dev/null --header 'content-type: image/png' --data-binary "@$picture" \
+      "$SCORING/v1/models/$MODEL:predict"; then
+      now=$(cut -d ' ' -f 1 /proc/uptime)
+      # The 22nd field of stat, in ticks since the machine started; the name before it may have blanks.
+      began=$(sed 's/.*) //' "/proc/$PID/stat" | cut -d ' ' -f 20)
+      ticks=$(getconf CLK_TCK)
+      say "  cold start: $(awk -v now="$now" -v began="$began" -v ticks="$ticks" 'BEGIN { printf "%.0f", (now - began / ticks) * 1000 }') ms from the start of the process to the first scored picture"
+      return
+    fi
+    sleep 0.005
+  done
+  cat "$LOG" >&2
+  die "$1 ended before it scored: see above"
+}
+
 # stop NAME: SIGTERM to process 1 of the container, as Kubernetes does.
 stop() {
   local began=$SECONDS code=0
@@ -238,8 +313,8 @@ trap 'exit 143' TERM HUP
 say "making stand-ins for the public images (Debian $SUITE, $(cd "$ROOT" && go env GOVERSION), node $(node --version))"
 stand_in_builder
 stand_in_base
-build onda-without-models
-build onda
+build onda-without-models latest
+build onda latest
 
 say "onda:"
 check_files onda
@@ -252,15 +327,20 @@ run with-models
 check_process
 score
 stop with-models
+cold_start with-models
+stop with-models
 
 say "onda-without-models, with the models mounted at /models:"
 check_files onda-without-models
+check_size onda-without-models "$LIMIT_BYTES"
+check_list onda-without-models
 bundle without-models onda-without-models
 # shellcheck disable=SC2016 # it is jq's
 edit without-models '.mounts += [{destination: "/models", type: "bind", source: $ARGS.positional[0], options: ["rbind", "ro"]}]' "$ROOT/models"
 run without-models
 score
 stop without-models
+check_repeatable onda-without-models
 
 print_size onda
 print_size onda-without-models
