@@ -26,7 +26,8 @@ func (f *Follower) follow(doc *catalog.Model, back bool) {
 	case f.closed || m != nil && m.doc.Revision >= doc.Revision && !back:
 		return
 	case m == nil:
-		m = &followed{newer: func() {}, since: time.Now()}
+		// A replica that answers already does not stop answering because there is one model more.
+		m = &followed{newer: func() {}, since: time.Now(), tried: f.documented}
 		f.models[doc.Name] = m
 	}
 	m.newer()

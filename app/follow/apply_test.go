@@ -134,6 +134,30 @@ func TestLoadsThatFailAreTriedAgain(t *testing.T) {
 	})
 }
 
+// TestANewModelDoesNotMakeAReplicaUnready: it answers for all others, whatever the new one needs.
+func TestANewModelDoesNotMakeAReplicaUnready(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := managed(t, 3)
+		label(t, store, "live", 3)
+		other := document(t, store) // whose version 3 nothing needs before
+		label(t, store, "live", 2)
+		r := start(t, store, slowly(10*time.Second))
+		pass(11 * time.Second)
+		if !r.Settled() {
+			t.Fatal("not settled, and all is in force")
+		}
+		other.Name = "another"
+		r.Follow(other)
+		synctest.Wait()
+		if !r.Settled() || r.State().Models["another"].InSync() {
+			t.Errorf("settled %t, in sync %t: want a ready replica that does not serve the new model yet", r.Settled(), r.State().Models["another"].InSync())
+		}
+		pass(11 * time.Second)
+		r.inSync(t, true, "")
+	})
+}
+
 // TestOneModelDoesNotKeepAllOthersFromServing for ever: after a while a replica is ready
 // although a live version cannot be loaded.
 func TestOneModelDoesNotKeepAllOthersFromServing(t *testing.T) {

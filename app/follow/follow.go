@@ -112,8 +112,8 @@ type followed struct {
 	newer context.CancelFunc
 	// other are the versions that are served from other files than the document's.
 	other []int64
-	// since is when the model was first followed; tried says that its live version is served, or
-	// that it was waited for long enough.
+	// since is when the model was first followed; tried says that its live version is served, that
+	// it was waited for long enough, or that the replica was ready before there was this model.
 	since time.Time
 	tried bool
 	// older counts how often in a row the store had an older document than this one.
@@ -187,8 +187,8 @@ func (f *Follower) untilNext() time.Duration {
 const firstLooks = 50 * time.Millisecond
 
 // Settled says whether the live version of every document is served, or was waited for long
-// enough: of those that the state store has or, while it does not answer, of those that this
-// replica remembers.
+// enough: of those that the state store had at the start or, while it does not answer, of those
+// that this replica remembers. Models that are registered later do not change it.
 func (f *Follower) Settled() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
