@@ -39,7 +39,7 @@ GO_TEST := $(TOOLS)/gotestsum --format pkgname-and-test-fails --format-hide-empt
 ANEW := -count=1
 
 # Where the tests find what the set-up fetched.
-TESTS := test unit race e2e fuzz conformance clients
+TESTS := test unit race e2e fuzz conformance clients brokers
 $(TESTS): export ONDA_ONNXRUNTIME_LIBRARY := $(LOCAL)/onnxruntime/$(ONNXRUNTIME_VERSION)/$(LIBRARY)
 $(TESTS): export ONDA_TEST_PYTHON := $(LOCAL)/venv/clients/bin/python
 $(TESTS): export ONDA_TEST_DAPR := $(TOOLS)/dapr
@@ -109,6 +109,11 @@ cluster: export ONDA_TEST_CLUSTER_BIN := $(LOCAL)/cluster/bin
 cluster: ## Install the chart through a real Kubernetes API server, with Dapr's injector; the first time it builds them (ARGS=)
 	@$(SETUP) test cluster
 	$(GO_TEST) $(ANEW) $(ARGS) ./tests/cluster
+
+.PHONY: brokers
+brokers: ## Run the suite of events on a real Kafka and a real RabbitMQ; needs java and rabbitmq-server (ARGS=)
+	@$(SETUP) test brokers
+	ONDA_TEST_BROKERS=1 $(GO_TEST) $(ANEW) -run '^Test(Kafka|RabbitMQ)' $(ARGS) ./tests/e2e
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)

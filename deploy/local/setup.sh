@@ -2,7 +2,7 @@
 # Fetches and builds what is missing on this machine, pinned and checksummed, into .local. What is there already costs
 # milliseconds; nothing outside .local and Go's and npm's own caches is touched.
 #
-#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | monitoring | app | bench | chart | cluster | azure | all
+#   deploy/local/setup.sh SET...      SET: run | test | clients | lint | vuln | monitoring | app | bench | chart | cluster | azure | brokers | all
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,6 +26,8 @@ source "$here/lib/cluster.sh"
 source "$here/lib/monitoring.sh"
 # shellcheck source=lib/azure.sh
 source "$here/lib/azure.sh"
+# shellcheck source=lib/brokers.sh
+source "$here/lib/brokers.sh"
 
 # ensure_dapr_to_run: nothing is built where the user's own Dapr will do.
 ensure_dapr_to_run() {
@@ -63,6 +65,7 @@ ensure() {
       ensure_chart_tools
       ;;
     cluster) ensure_cluster ;;
+    brokers) ensure_brokers ;;
     bench)
       ensure_onnxruntime
       ensure_daprd
@@ -76,11 +79,11 @@ ensure() {
       ensure vuln
       ensure monitoring
       ;;
-    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, monitoring, app, bench, chart, cluster, azure or all" ;;
+    *) die "setup.sh knows no set $1: run, test, clients, lint, vuln, monitoring, app, bench, chart, cluster, azure, brokers or all" ;;
   esac
 }
 
-(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|monitoring|app|bench|chart|cluster|azure|all ..."
+(($# > 0)) || die "usage: deploy/local/setup.sh run|test|clients|lint|vuln|monitoring|app|bench|chart|cluster|azure|brokers|all ..."
 trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

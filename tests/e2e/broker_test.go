@@ -23,8 +23,8 @@ import (
 	"github.com/onda-serving/onda/tests/internal/ondatest"
 )
 
-// The suite below says what every broker must give: it runs on the one inside the sidecar and on
-// a real Redis, event by event and in bulk.
+// The suite below says what every broker must give: it runs on the one inside the sidecar, and on
+// a real Redis, Kafka and RabbitMQ, event by event and in bulk.
 
 // TestBrokerInMemory runs the suite on the broker that users begin with.
 func TestBrokerInMemory(t *testing.T) {
@@ -101,12 +101,15 @@ func addListener(t *testing.T, components string) {
 	metadata, _ := all[0]["metadata"].(map[string]any)
 	spec, _ := all[0]["spec"].(map[string]any)
 	settings, _ := spec["metadata"].([]any)
-	i := slices.IndexFunc(settings, func(s any) bool { return s.(map[string]any)["name"] == "consumerID" })
+	// Kafka's has a name of its own.
+	i := slices.IndexFunc(settings, func(s any) bool {
+		return slices.Contains([]any{"consumerID", "consumerGroup"}, s.(map[string]any)["name"])
+	})
 	if metadata["name"] != pubsub || i < 0 {
 		t.Fatalf("the first component of %s is %v, with settings %v", components, metadata["name"], settings)
 	}
 	metadata["name"] = listenerComponent
-	settings[i] = map[string]any{"name": "consumerID", "value": listenerComponent}
+	settings[i] = map[string]any{"name": settings[i].(map[string]any)["name"], "value": listenerComponent}
 	write(filepath.Join(components, listenerComponent+".yaml"), all[0])
 }
 

@@ -129,6 +129,7 @@ func adaptOne(c map[string]any, appID string, values map[string]map[string]strin
 		key, _ := item["name"].(string)
 		if value, ok := values[name][key]; ok {
 			item["value"] = value
+			delete(item, "secretKeyRef")
 			replaced++
 		}
 	}

@@ -80,6 +80,16 @@ func Library() (string, error) {
 	return Fetched("ONDA_ONNXRUNTIME_LIBRARY", "onnxruntime", "*", name)
 }
 
+// missingBroker is Missing for the brokers that few machines have: `make brokers` sets
+// ONDA_TEST_BROKERS, and then nothing may be skipped.
+func missingBroker(t *testing.T, text string) {
+	t.Helper()
+	if os.Getenv("ONDA_TEST_BROKERS") != "" { //nolint:forbidigo // a setting of the tests, not of the app
+		t.Fatal(text)
+	}
+	t.Skip(text + "; make brokers runs this test")
+}
+
 // Missing ends a test that lacks what text tells how to get: it is skipped where people
 // work, and fails in CI, which has to have everything.
 func Missing(tb testing.TB, text string) {
