@@ -53,17 +53,23 @@ func (c *Client) Receive(ctx context.Context, topic, deadLetterTopic string, set
 	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r := receiver{handle: handle}
-	if err := r.open(c.tokened(call), c.dapr.GrpcClient(), &runtime.SubscribeTopicEventsRequestInitialAlpha1{
+	// Until it is open there is nothing to drain: a sidecar that does not answer holds up nobody.
+	opened := context.AfterFunc(ctx, cancel)
+	err := r.open(c.tokened(call), c.dapr.GrpcClient(), &runtime.SubscribeTopicEventsRequestInitialAlpha1{
 		PubsubName: c.config.PubSub, Topic: topic, DeadLetterTopic: &deadLetterTopic,
 		Metadata: whole(settings),
-	}); err != nil {
+	})
+	switch {
+	case !opened():
+		return nil
+	case err != nil:
 		return fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	defer context.AfterFunc(ctx, func() {
 		r.drain()
 		time.AfterFunc(closingPatience, cancel)
 	})()
-	err := r.receive(call)
+	err = r.receive(call)
 	r.work.Wait()
 	if ctx.Err() != nil {
 		return nil

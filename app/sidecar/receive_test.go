@@ -36,6 +36,23 @@ func TestBroker(t *testing.T) {
 	}
 }
 
+// TestReceiveEndsBeforeItBegan is a stop while the sidecar has not answered a subscription.
+func TestReceiveEndsBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	asked := fake.Silence()
+	c := client(t, fake, "")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Receive(ctx, "requests", "letters", nil, nil) }()
+	<-asked
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v, want no error: it was to end", err)
+	}
+}
+
 // TestReceive answers each event as its handler says, one beside the other, and after a stop
 // those that are in work.
 func TestReceive(t *testing.T) {

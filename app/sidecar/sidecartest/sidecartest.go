@@ -149,6 +149,7 @@ type api struct {
 	declared   map[string]string
 	subscribed chan *Subscription
 	endStreams chan struct{}
+	silent     chan struct{}
 }
 
 func (a *api) outbound(w http.ResponseWriter, r *http.Request) {

@@ -49,6 +49,15 @@ func (s *Sidecar) SetComponents(declared map[string]string) {
 // Subscribed waits for the next stream that is opened.
 func (s *Sidecar) Subscribed() *Subscription { return <-s.api.subscribed }
 
+// Silence has the sidecar take the next stream and answer nothing on it; asked is closed when
+// it came.
+func (s *Sidecar) Silence() (asked <-chan struct{}) {
+	s.api.mu.Lock()
+	defer s.api.mu.Unlock()
+	s.api.silent = make(chan struct{})
+	return s.api.silent
+}
+
 // EndStreams ends the streams as a sidecar does that stops.
 func (s *Sidecar) EndStreams() {
 	s.api.mu.Lock()
@@ -79,10 +88,15 @@ func (a *api) SubscribeTopicEventsAlpha1(stream runtime.Dapr_SubscribeTopicEvent
 	}
 	a.mu.Lock()
 	err = a.enter(stream.Context())
-	ending := a.endStreams
+	ending, silent := a.endStreams, a.silent
 	a.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if silent != nil {
+		close(silent)
+		<-stream.Context().Done()
+		return stream.Context().Err()
 	}
 	r := first.GetInitialRequest()
 	s := &Subscription{
