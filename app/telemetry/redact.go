@@ -22,8 +22,10 @@ var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	// Headers and documents. In a line of JSON the quotation marks of a value have backslashes.
 	`((?:authorization|dapr-api-token|api-key|x-api-key|x-auth-token|cookie)\\?["']?\s*[:=]\s*\[?\\?["']?)[^\s"',;\]\\]+(?:\s+[^\s"',;\]\\]+)?`,
 	`(\b(?:bearer|basic)\s+)[a-z0-9._~+/-]{8,}=*`,
-	// User and password of a URL.
-	`(://)[^/\s"'@\\]+@`,
+	// Documents in JSON.
+	`(\\?"(?:access_token|refresh_token|id_token|client_secret|secret|password|api[-_]?key)\\?"\s*:\s*\\?")[^"\\]+`,
+	// User and password of a URL; the password may have an @ of its own.
+	`(://)[^/?#\s"'\\]+@`,
 }, "|") + `|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`) // JSON Web Tokens, which begin so whatever they say
 
 // redactor hides secrets in all that is written through it: the last place that a line passes.
@@ -45,13 +47,22 @@ func newRedactor(out io.Writer, known []string) *redactor {
 			continue
 		}
 		r.known = append(r.known, []byte(secret))
-		if quoted, err := json.Marshal(secret); err == nil {
-			if inner := bytes.Trim(quoted, `"`); string(inner) != secret {
-				r.known = append(r.known, inner)
-			}
+		if inner := inJSON(secret); string(inner) != secret {
+			r.known = append(r.known, inner)
 		}
 	}
 	return r
+}
+
+// inJSON is how a text stands between the quotation marks of a line of the log, which has &, <
+// and > as they are.
+func inJSON(text string) []byte {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a text can always be written
+	line := bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	return line[1 : len(line)-1]
 }
 
 // Write implements io.Writer. Each call has whole lines: zerolog writes them so.
@@ -66,6 +77,7 @@ func (r *redactor) Write(line []byte) (int, error) {
 // hundredth of the time, and hardly any line has one.
 var traits = [...][]byte{
 	[]byte("="), []byte("@"), []byte("bearer"), []byte("basic"), []byte("authorization"), []byte("token"), []byte("api-key"), []byte("cookie"), []byte("eyj"),
+	[]byte("secret"), []byte("password"), []byte("api_key"),
 }
 
 func suspicious(line []byte) bool {

@@ -36,6 +36,8 @@ func TestSecretsAreHidden(t *testing.T) {
 		"AWS":                 {"https://b.s3.amazonaws.com/k?X-Amz-Credential=" + canary + "%2Fus&X-Amz-Date=1&X-Amz-Signature=" + canary + "&x=1", "X-Amz-Date=1&X-Amz-Signature=REDACTED&x=1"},
 		"Google":              {"https://storage.googleapis.com/b/k?X-Goog-Signature=" + canary, "X-Goog-Signature=REDACTED"},
 		"password of a URL":   {"dial redis://user:" + canary + "@redis:6379/0: refused", "redis://REDACTED@redis:6379/0"},
+		"password with an @":  {"dial redis://user:p@ss" + canary + "@redis:6379/0: refused", "redis://REDACTED@redis:6379/0"},
+		"document in JSON":    {`got {"token_type":"x","access_token":"` + canary + `","client_secret": "` + canary + `"} of it`, "of it"},
 		"user without one":    {"amqp://" + canary + "@rabbit:5672", "amqp://REDACTED@rabbit"},
 		"database":            {"host=db user=onda password=" + canary + " sslmode=require", "user=onda password=REDACTED sslmode"},
 		"header":              {"request had Authorization: Bearer " + canary, "Authorization: REDACTED"},
@@ -75,9 +77,10 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 			t.Errorf("got %s of %q, want it as it is", line, text)
 		}
 	}
-	secret := `a"b\c` + "\n" + `d` // as it stands in JSON
-	if line := logged(t, "it is "+secret, secret); strings.Contains(line, `b\\c`) || !strings.Contains(line, telemetry.Hidden) {
-		t.Errorf("got %s, want a secret with special characters to be hidden", line)
+	for _, secret := range []string{`a"b\c` + "\n" + `d`, `a"b&c<d`, `a&bcd"`} { // as they stand in JSON
+		if line := logged(t, "it is "+secret, secret); strings.Contains(line, `b\\c`) || strings.Contains(line, "&b") || strings.Contains(line, "b&c") || !strings.Contains(line, telemetry.Hidden) {
+			t.Errorf("got %s, want a secret with special characters to be hidden", line)
+		}
 	}
 }
 
