@@ -181,6 +181,13 @@ func (s *settings) label() *cobra.Command {
 	return cmd
 }
 
+const trafficLong = `Split the requests that name neither version nor label.
+
+Weights are relative: a version gets its weight divided by the sum of all weights.
+1=90 2=10 and 1=9 2=1 mean the same, nine of ten requests to version 1; 1=1 2=1
+halves them. Weights are whole numbers from 1; leave out a version that shall get
+nothing. A split holds until --clear, until a rollout begins, or until live moves.`
+
 // traffic makes the command traffic.
 func (s *settings) traffic() *cobra.Command {
 	off, sticky := false, ""
@@ -209,6 +216,7 @@ func (s *settings) traffic() *cobra.Command {
 		})
 	cmd.Flags().BoolVar(&off, "clear", false, "give all requests to the label live again")
 	declareSticky(cmd, &sticky)
+	cmd.Long = trafficLong
 	cmd.Example = "  onda models traffic faq-matching 1=90 2=10 --sticky caller\n  onda models traffic faq-matching --clear"
 	cmd.ValidArgsFunction = s.arguments(models, versionWeights)
 	return cmd

@@ -55,6 +55,20 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestTrafficHelp says what a weight is: people take it for percent.
+func TestTrafficHelp(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := newOnda(t).run("traffic", "--help")
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	for _, want := range []string{"Weights are relative", "1=90 2=10 and 1=9 2=1", "--clear"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("got\n%s\nwant %q in it", stdout, want)
+		}
+	}
+}
+
 func TestChangeTellsTheReport(t *testing.T) {
 	t.Parallel()
 	o := newOnda(t)
