@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"sync"
 
-	"github.com/onda-serving/onda/app/scoring"
 	"github.com/onda-serving/onda/app/wire"
 )
 
@@ -64,14 +62,4 @@ func (c *Consumer) deliverAll(ctx context.Context, entries []entry, subject stri
 	}
 	all.Wait()
 	return statuses
-}
-
-// deliverSafely is deliver on a goroutine of its own, where a panic would end the process.
-func (c *Consumer) deliverSafely(ctx context.Context, body []byte, subject string) (status string) {
-	defer func() {
-		if p := recover(); p != nil {
-			status = c.retry(cloudEvent{}, scoring.InternalError(fmt.Errorf("panic: %v", p)))
-		}
-	}()
-	return c.deliver(ctx, body, subject)
 }

@@ -139,6 +139,14 @@ func (e *cloudEvent) fingerprint() string {
 	return answers.Fingerprint(e.Subject, e.DataContentType, string(e.Data), e.DataBase64, e.DataRef, e.DataRefSHA256)
 }
 
+// asked says whether a record is of this event, and not of another one with its id and source:
+// a sender may count from 1 again, and a caller use an idempotency key again once its record is
+// forgotten. An asynchronous request that does not say what it asks was written by an older
+// version of Onda, and its record, which is of the request, cannot be compared with the event.
+func (e *cloudEvent) asked(record *answers.Record) bool {
+	return e.Source == answers.AsyncSource && e.Request == "" || record.Request == e.fingerprint()
+}
+
 // maxAttribute bounds id and source, in bytes: they go into state keys and other events.
 const maxAttribute = 1024
 
@@ -148,12 +156,26 @@ type request struct {
 	infer   *scoring.InferRequest
 	// timeout is the budget that the data asks for; 0 if none.
 	timeout time.Duration
-	// release gives back the memory of data that was fetched.
+}
+
+// payload is the data of an event as a body with its content type, as if it had come over HTTP.
+type payload struct {
+	contentType string
+	body        []byte
+	// release gives back the memory of data that was fetched; nil where nothing was read yet.
 	release func()
 }
 
-// request reads what e asks for. Its release must be called.
-func (e *cloudEvent) request(ctx context.Context, limits wire.Limits, fetcher Fetcher) (request, error) {
+// giveBack ends the use of what was read, if anything was.
+func (p *payload) giveBack() {
+	if p.release != nil {
+		p.release()
+	}
+}
+
+// request reads what e asks for, and into data what it asks it of, unless that is there already:
+// who waits for room fetches nothing a second time.
+func (e *cloudEvent) request(ctx context.Context, limits wire.Limits, fetcher Fetcher, data *payload) (request, error) {
 	ref, err := scoring.ParseModelRef(e.Subject)
 	if err != nil {
 		return request{}, scoring.Errorf(scoring.Invalid, "subject: %s", scoring.AsError(err).Message)
@@ -162,16 +184,17 @@ func (e *cloudEvent) request(ctx context.Context, limits wire.Limits, fetcher Fe
 	if err != nil {
 		return request{}, err
 	}
-	contentType, body, release, err := e.load(ctx, fetcher)
-	if err != nil {
-		return request{}, err
+	if data.release == nil {
+		loaded, err := e.load(ctx, fetcher)
+		if err != nil {
+			return request{}, err
+		}
+		*data = loaded
 	}
-	r, err := decodeRequest(contentType, body, limits)
+	r, err := decodeRequest(data.contentType, data.body, limits)
 	if err != nil {
-		release()
 		return request{}, inData(err)
 	}
-	r.release = release
 	if r.infer != nil {
 		r.infer.Model, r.infer.ID, r.infer.Caller = ref, e.ID, caller
 	} else {
@@ -191,23 +214,24 @@ func decodeRequest(contentType string, body []byte, limits wire.Limits) (request
 }
 
 // load gives the event's data, from where it is.
-func (e *cloudEvent) load(ctx context.Context, fetcher Fetcher) (contentType string, body []byte, release func(), err error) {
+func (e *cloudEvent) load(ctx context.Context, fetcher Fetcher) (payload, error) {
 	if e.DataRef == "" {
-		contentType, body, err = e.payload()
-		return contentType, body, func() {}, err
+		contentType, body, err := e.carried()
+		return payload{contentType, body, func() {}}, err
 	}
 	switch {
 	case len(e.Data) > 0 && string(e.Data) != "null" || e.DataBase64 != "":
-		return "", nil, nil, scoring.Errorf(scoring.Invalid, "the event has both data and dataref: want one of them")
+		return payload{}, scoring.Errorf(scoring.Invalid, "the event has both data and dataref: want one of them")
 	case e.DataRefSHA256 == "":
-		return "", nil, nil, scoring.Errorf(scoring.Invalid, "the event has dataref without datarefsha256: want the SHA-256 of what is there, in 64 hexadecimal digits")
+		return payload{}, scoring.Errorf(scoring.Invalid, "the event has dataref without datarefsha256: want the SHA-256 of what is there, in 64 hexadecimal digits")
 	case fetcher == nil:
-		return "", nil, nil, scoring.Errorf(scoring.Unimplemented, "this server takes no data by reference: its setting ONDA_EVENT_SOURCES names no place that may be read")
+		return payload{}, scoring.Errorf(scoring.Unimplemented, "this server takes no data by reference: its setting ONDA_EVENT_SOURCES names no place that may be read")
 	}
-	if body, release, err = fetcher.Fetch(ctx, e.DataRef, e.DataRefSHA256); err != nil {
-		return "", nil, nil, scoring.Errorf(scoring.CodeOf(err), "dataref: %s", scoring.AsError(err).Message).WithCause(err)
+	body, release, err := fetcher.Fetch(ctx, e.DataRef, e.DataRefSHA256)
+	if err != nil {
+		return payload{}, scoring.Errorf(scoring.CodeOf(err), "dataref: %s", scoring.AsError(err).Message).WithCause(err)
 	}
-	return e.contentType(), body, release, nil
+	return payload{e.contentType(), body, release}, nil
 }
 
 // contentType is that of the data: without one it is JSON, says CloudEvents, and what is based
@@ -239,8 +263,8 @@ func inData(err error) error {
 	return scoring.Errorf(e.Code, "data: %s", e.Message).WithCause(err)
 }
 
-// payload gives the event's data as a body with its content type, as if it had come over HTTP.
-func (e *cloudEvent) payload() (contentType string, body []byte, err error) {
+// carried gives the data that is in the event itself.
+func (e *cloudEvent) carried() (contentType string, body []byte, err error) {
 	contentType = e.contentType()
 	hasData := len(e.Data) > 0 && string(e.Data) != "null"
 	switch {

@@ -30,6 +30,8 @@ func (c *Consumer) deliver(ctx context.Context, body []byte, subject string) (st
 	switch {
 	case before.err != nil:
 		return c.retry(event, before.err)
+	case before.record != nil && !event.asked(before.record):
+		return c.conflict(ctx, event, body)
 	case before.record != nil && before.record.Status != answers.Pending:
 		return c.repeat(ctx, event, body, before.record)
 	case err != nil && scoring.AsError(err).EventOutcome() == scoring.Retry:
@@ -120,15 +122,20 @@ func (c *Consumer) keep(ctx context.Context, event cloudEvent, record answers.Re
 
 // repeat answers an event as it was answered before.
 func (c *Consumer) repeat(ctx context.Context, event cloudEvent, body []byte, record *answers.Record) (status string) {
-	if event.Source != answers.AsyncSource && record.Request != event.fingerprint() {
-		return c.deadLetter(ctx, event, body, scoring.Errorf(scoring.Conflict,
-			"another event with this id and source was answered before, with another subject or other data: want an id that is new for each event of a source"))
+	if !event.asked(record) {
+		return c.conflict(ctx, event, body)
 	}
 	if status, ok := c.send(ctx, event, body, record); !ok {
 		return status
 	}
 	c.parts.Observer.Event("repeated", nil)
 	return statusSuccess
+}
+
+// conflict ends an event whose id and source stand for another one.
+func (c *Consumer) conflict(ctx context.Context, event cloudEvent, body []byte) (status string) {
+	return c.deadLetter(ctx, event, body, scoring.Errorf(scoring.Conflict,
+		"another event with this id and source came before, with another subject or other data: want an id that is new for each event of a source"))
 }
 
 // publishRecord publishes an answer for the first time. failure is what it is of.
@@ -233,21 +240,18 @@ func (c *Consumer) scoreWithRoom(ctx context.Context, event cloudEvent) (result 
 	if deadline, ok, err := event.deadline(); err == nil && ok && deadline.Before(until) {
 		until = deadline
 	}
+	var data payload
+	defer func() { data.giveBack() }()
 	for pause := first; ; pause = min(2*pause, longest) {
-		result, err = c.score(ctx, event)
-		if scoring.CodeOf(err) != scoring.Overloaded || time.Until(until) < pause {
+		result, err = c.score(ctx, event, &data)
+		if scoring.CodeOf(err) != scoring.Overloaded || time.Until(until) < pause || !wait(ctx, pause) {
 			return result, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, err
 		}
 	}
 }
 
-// score gives the result event for event.
-func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) {
+// score gives the result event for event. What an earlier try has read of its data is in data.
+func (c *Consumer) score(ctx context.Context, event cloudEvent, data *payload) ([]byte, error) {
 	deadline, ok, err := event.deadline()
 	if err != nil {
 		return nil, scoring.Errorf(scoring.Invalid, "%s", err)
@@ -262,21 +266,20 @@ func (c *Consumer) score(ctx context.Context, event cloudEvent) ([]byte, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err // not worth reading
 	}
-	req, err := event.request(ctx, wire.Limits{MaxInstances: c.config.MaxInstances}, c.parts.Fetcher)
+	req, err := event.request(ctx, wire.Limits{MaxInstances: c.config.MaxInstances}, c.parts.Fetcher, data)
 	if err != nil {
 		return nil, c.unlessOurs(err, bounded)
 	}
-	defer req.release()
 	if req.timeout > 0 {
 		bounded = bounded || req.timeout < c.config.Timeout
 		ctx, cancel = context.WithTimeout(ctx, req.timeout)
 		defer cancel()
 	}
-	model, data, err := c.run(ctx, req)
+	model, answer, err := c.run(ctx, req)
 	if err != nil {
 		return nil, c.unlessOurs(err, bounded)
 	}
-	return c.result(event, model, data)
+	return c.result(event, model, answer)
 }
 
 // unlessOurs is err, but for a budget that was ours and not the event's: it is not too late for

@@ -65,6 +65,8 @@ type Observer interface {
 	// Event is called once for every delivered event. outcome is "scored", "repeated",
 	// "dead_letter" or "retry".
 	Event(outcome string, err error)
+	// Panicked is called for each panic that was caught.
+	Panicked()
 }
 
 // Config says how the door behaves.
@@ -106,6 +108,9 @@ type Consumer struct {
 	config Config
 	parts  Parts
 	room   *admit.Gate
+	// postponed hears of an event that is to be tried again, and why; nil gives it back to the
+	// broker.
+	postponed func(event cloudEvent, err error)
 }
 
 // New makes a consumer of its parts.
@@ -144,18 +149,21 @@ func (c *Consumer) Deliver(ctx context.Context, body []byte, subject string) wir
 	return wire.Delivery{Status: c.deliver(ctx, body, subject)}
 }
 
-// DeliverOne scores a single event, whatever it looks like, and says what becomes of it:
-// SUCCESS, RETRY or DROP.
-func (c *Consumer) DeliverOne(ctx context.Context, event []byte) (status string) {
-	return c.deliver(ctx, event, "")
+// retry has the event tried again.
+func (c *Consumer) retry(event cloudEvent, err error) string {
+	event.span.Fail(err)
+	if c.postponed != nil {
+		c.postponed(event, err)
+	} else {
+		c.givenBack(event, err)
+	}
+	return statusRetry
 }
 
-// retry gives the event back to the broker.
-func (c *Consumer) retry(event cloudEvent, err error) string {
+// givenBack counts an event that the broker delivers again.
+func (c *Consumer) givenBack(event cloudEvent, err error) {
 	c.parts.Observer.Event("retry", err)
-	event.span.Fail(err)
 	event.span.Log(c.parts.Log.Warn()).Err(err).Str("event", clip(event.ID)).Str("source", clip(event.Source)).Msg("event given back to the broker")
-	return statusRetry
 }
 
 // drop leaves the dead letter to Dapr, which has the original.

@@ -104,8 +104,9 @@ func (p *publisher) Publish(ctx context.Context, topic string, cloudEvent []byte
 
 // observer is a fake that counts.
 type observer struct {
-	mu   sync.Mutex
-	seen []string
+	mu     sync.Mutex
+	seen   []string
+	panics int
 }
 
 func (o *observer) Event(outcome string, err error) {
@@ -116,6 +117,12 @@ func (o *observer) Event(outcome string, err error) {
 		code = scoring.CodeOf(err).String()
 	}
 	o.seen = append(o.seen, outcome+" "+code)
+}
+
+func (o *observer) Panicked() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.panics++
 }
 
 // door is a consumer with its fakes.

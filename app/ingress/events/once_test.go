@@ -193,7 +193,7 @@ func TestIDThatWasUsedBefore(t *testing.T) {
 			d, _, _ := remembering()
 			d.deliver(t, event(predictData))
 			d.publisher.messages, d.observer.seen = nil, nil
-			d.refused(t, d.deliver(t, other), scoring.Conflict, "another event with this id and source was answered before, with another subject or other data: want an id that is new for each event of a source")
+			d.refused(t, d.deliver(t, other), scoring.Conflict, "another event with this id and source came before, with another subject or other data: want an id that is new for each event of a source")
 		})
 	}
 	// A sender that tries again makes the time and the trace anew.

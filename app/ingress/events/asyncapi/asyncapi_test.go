@@ -177,6 +177,9 @@ func (d *door) Publish(_ context.Context, topic string, event []byte) error {
 
 func (*door) Event(string, error) {}
 
+// Panicked implements [events.Observer].
+func (*door) Panicked() {}
+
 func (d *door) Predict(_ context.Context, req *scoring.PredictRequest) (*scoring.PredictResponse, error) {
 	d.seen++
 	classes := scoring.Classes{Classes: []scoring.Class{{Index: 1, Label: "one", Score: .5}}}

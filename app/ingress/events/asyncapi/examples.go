@@ -219,3 +219,6 @@ type nobody struct{}
 
 // Event implements [events.Observer].
 func (nobody) Event(string, error) {}
+
+// Panicked implements [events.Observer].
+func (nobody) Panicked() {}
