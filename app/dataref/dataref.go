@@ -51,6 +51,7 @@ type Fetcher struct {
 
 	once    sync.Once
 	objects *blobs.Objects
+	denials denials
 }
 
 // chunk is how much is read at a time: between two of them a context that ended is noticed.
@@ -64,7 +65,8 @@ const chunk = 1 << 20
 // reference and for an object with another sum, Denied for one that is not in an allowed
 // place, NotFound, TooLarge, Overloaded where the budget is spent, and Unavailable where the
 // storage is away, or does not take what Onda shows of itself. The last two are for another
-// try, the others stay.
+// try, the others stay. A storage's refusal is Unavailable first, and Denied from the moment on
+// when it is known to be about this object: see [denials].
 func (f *Fetcher) Fetch(ctx context.Context, uri, sum string) (body []byte, release func(), err error) {
 	if len(f.Allowed) == 0 {
 		return nil, nil, scoring.Errorf(scoring.Unimplemented, "data by reference is not taken by this server: send the data in the event, or have its operator name the place in %s", Setting)
@@ -75,19 +77,28 @@ func (f *Fetcher) Fetch(ctx context.Context, uri, sum string) (body []byte, rele
 	}
 	bounded, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
+	began := time.Now()
 	body, release, err = f.fetch(bounded, uri, want)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		f.denials.read(uri, began)
+		return body, release, nil
+	case ctx.Err() != nil:
 		return nil, nil, ctx.Err() // it is the caller who does not wait any longer, and no storage
+	default:
+		return nil, nil, f.unlessOurs(uri, err)
 	}
-	return body, release, unlessOurs(uri, err)
 }
 
 // unlessOurs is err, but for a storage that refuses our own credentials: the event has no part in
 // that, and where an identity is renewed, or its provider is away, the storage says the same to
 // every event of that time. A place that is not allowed, and a file of this machine, stay Denied:
 // nobody was asked there.
-func unlessOurs(uri string, err error) error {
+func (f *Fetcher) unlessOurs(uri string, err error) error {
 	if scoring.CodeOf(err) != scoring.Denied || errors.Unwrap(err) == nil || strings.HasPrefix(uri, "file:") {
+		return err
+	}
+	if f.denials.own(uri, time.Now()) {
 		return err
 	}
 	return scoring.Errorf(scoring.Unavailable, "%s", scoring.AsError(err).Message).WithCause(err)

@@ -114,6 +114,36 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
+// TestRefusedObject: a storage that gives other objects, and this one never, denies this one.
+func TestRefusedObject(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/mine") {
+			http.ServeContent(w, r, "mine", time.Time{}, strings.NewReader(text))
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<Error><Code>AccessDenied</Code></Error>`)
+	}))
+	t.Cleanup(server.Close)
+	f := fetcher(t, s3URL(server.URL))
+	get := func(name string) error {
+		_, err := fetch(t, f, "s3://inputs/"+name, sumOf(text))
+		return err
+	}
+	// What was read before the refusal says nothing: the identity may have ended in between.
+	if err := get("mine"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, get("theirs"), scoring.Unavailable, "the storage denies it to the server")
+	refused(t, get("theirs"), scoring.Unavailable, "the storage denies it to the server")
+	if err := get("mine"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, get("theirs"), scoring.Denied, "the storage denies it to the server")
+	refused(t, get("another"), scoring.Unavailable, "the storage denies it to the server")
+}
+
 func TestNothingIsAllowed(t *testing.T) {
 	t.Parallel()
 	_, err := fetch(t, fetcher(t), "file:///etc/passwd", sumOf(""))

@@ -2,8 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -46,7 +44,7 @@ func (a *App) consumeUntil(ctx context.Context) {
 			tell("events come by a stream")
 			began := time.Now()
 			err = a.sidecar.Receive(ctx, a.config.RequestsTopic, a.config.DeadLetterTopic, a.config.SubscriptionSettings(), func(work context.Context, event []byte) string {
-				return a.persist(ctx, work, event)
+				return a.consumer.DeliverOne(ctx, work, event)
 			})
 			if time.Since(began) > mostPause {
 				pause = leastPause
@@ -60,38 +58,6 @@ func (a *App) consumeUntil(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// persistence is how long Onda itself tries an event that could not be answered, before it
-// leaves that to the sidecar: the sidecar's tries hold up others when Onda is gone. It must be
-// shorter than the time after which a broker delivers an event again that is still in work.
-const persistence = 40 * time.Second
-
-// persist answers an event, and tries again what may get better. ctx ends that.
-func (a *App) persist(ctx, work context.Context, event []byte) (status string) {
-	const most = 5 * time.Second
-	began := time.Now()
-	for pause := 200 * time.Millisecond; ; pause = min(2*pause, most) {
-		status = a.handle(work, event)
-		if status != retry || time.Since(began)+pause > persistence || !sleep(ctx, pause) {
-			return status
-		}
-	}
-}
-
-// retry is the answer about an event that may be answered later.
-const retry = "RETRY"
-
-// handle answers an event. A panic is about this one, which is tried again.
-func (a *App) handle(ctx context.Context, event []byte) (status string) {
-	defer func() {
-		if p := recover(); p != nil {
-			a.metrics.Panicked()
-			a.log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("panic while an event was answered")
-			status = retry
-		}
-	}()
-	return a.consumer.DeliverOne(ctx, event)
 }
 
 // sleep waits; false says that ctx ended first.

@@ -83,7 +83,7 @@ func (a *App) web(scorer *engine.Engine, bodies *admit.Bytes) http.Handler {
 		Timeout:       a.config.Timeout,
 		ReadTimeout:   a.config.ReadTimeout,
 		AppToken:      a.config.AppAPIToken.Reveal(),
-	}, a.parts(scorer, bodies)), a.log)
+	}, a.parts(scorer, bodies)), a.metrics.Refused, a.log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			grpcapi.Misdirected(w)

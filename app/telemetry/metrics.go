@@ -79,11 +79,12 @@ func NewMetrics(version string) *Metrics {
 func (m *Metrics) Answered(door, operation string, err error, took time.Duration) {
 	m.answers.WithLabelValues(door, operation, codeLabel(err)).Inc()
 	m.durations.WithLabelValues(door, operation).Observe(took.Seconds())
-	m.refuse(err)
+	m.Refused(err)
 }
 
-// refuse counts err where it says that a request was not taken.
-func (m *Metrics) refuse(err error) {
+// Refused counts err where it says that a request was not taken; nil and other errors are not
+// counted.
+func (m *Metrics) Refused(err error) {
 	if err == nil {
 		return
 	}
@@ -99,7 +100,7 @@ func (m *Metrics) DeadLetter(outcome string) { m.letters.WithLabelValues(outcome
 // the failure that led to the latter two.
 func (m *Metrics) Event(outcome string, err error) {
 	m.events.WithLabelValues(outcome, codeLabel(err)).Inc()
-	m.refuse(err)
+	m.Refused(err)
 }
 
 // Models exports which versions answer, as list says at each scrape. list calls its
