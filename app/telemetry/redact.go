@@ -18,9 +18,11 @@ var secrets = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	// Signed URLs of Azure, AWS and Google, and parameters of the same kind.
 	`([?&;](?:sig|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|x-goog-credential|access_token|refresh_token|client_secret|api[-_]?key|token|password|secret|code)=)[^&\s"'<>\\]+`,
 	// Connection strings.
-	`((?:accountkey|sharedaccesskey|sharedaccesssignature|sharedsecretvalue|password|pwd|secretkey|aws_secret_access_key|client_secret)\s*=\s*)[^;,\s"'\\]+`,
+	`((?:accountkey|sharedaccesskey|sharedaccesssignature|sharedsecretvalue|password|pwd|secretkey|aws_secret_access_key|client_secret)\s*=\s*)(?:'[^'"\\]*'?|\\?"[^"\\]*\\?"|[^;,\s"'\\]+)`,
 	// Headers and documents. In a line of JSON the quotation marks of a value have backslashes.
-	`((?:authorization|dapr-api-token|api-key|x-api-key|x-auth-token|cookie)\\?["']?\s*[:=]\s*\[?\\?["']?)[^\s"',;\]\\]+(?:\s+[^\s"',;\]\\]+)?`,
+	`((?:authorization|dapr-api-token|api-key|x-api-key|x-auth-token)\\?["']?\s*[:=]\s*\[?\\?["']?)[^\s"',;\]\\]+(?:\s+[^\s"',;\]\\]+)?`,
+	// Cookies, of which one header has many.
+	`(cookie\\?["']?\s*[:=]\s*\[?\\?["']?)[^"'\]\\]+`,
 	`(\b(?:bearer|basic)\s+)[a-z0-9._~+/-]{8,}=*`,
 	// Documents in JSON.
 	`(\\?"(?:access_token|refresh_token|id_token|client_secret|secret|password|api[-_]?key)\\?"\s*:\s*\\?")[^"\\]+`,
