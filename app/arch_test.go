@@ -41,7 +41,7 @@ var only = map[string][]string{
 	"google.golang.org/api/":                     {"app/artifact/blobs"},
 	"gocloud.dev/":                               {"app/artifact/blobs"},
 	"github.com/spf13/":                          {"app/cli", "app/cli/command", "app/cli/models", "app/cli/events", "app/cli/score"},
-	"golang.org/x/term":                          {"app/cli/models", "app/cli/score"},
+	"golang.org/x/term":                          {"app/cli/models", "app/cli/events", "app/cli/score"},
 	"github.com/rivo/uniseg":                     {"app/cli/models"},
 	module + "app/cli/":                          {"app/cli", "app/cli/models", "app/cli/events", "app/cli/score"},
 	"github.com/schollz/progressbar/":            {"app/cli/models", "app/cli/score"},

@@ -3,7 +3,6 @@
 package events
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -92,6 +91,9 @@ func (s *settings) command(use, short string, args cobra.PositionalArgs, run fun
 			context.AfterFunc(ctx, stop)
 			err = run(ctx, &session{client: c, settings: s, in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}, args)
 			if err != nil && ctx.Err() != nil {
+				if ended, ok := errors.AsType[*command.ExitError](err); ok && ended.Code == command.Interrupted {
+					return ended
+				}
 				return &command.ExitError{Code: command.Interrupted, Text: "interrupted: what was not put back can be put back later"}
 			}
 			if wrong, ok := errors.AsType[*argumentError](err); ok {
@@ -172,15 +174,4 @@ func (s *settings) remedy(no *client.Error) string {
 	default:
 		return ""
 	}
-}
-
-// confirmed asks a question and says whether the answer is yes.
-func (s *session) confirmed(question string) bool {
-	fmt.Fprintf(s.err, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(io.LimitReader(s.in, 64)).ReadString('\n')
-	if !strings.HasSuffix(answer, "\n") {
-		fmt.Fprintln(s.err) // nobody is there who ended the line
-	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes"
 }

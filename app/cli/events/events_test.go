@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,9 +126,13 @@ func (o *onda) run(stdin string, args ...string) (code int, stdout, stderr strin
 }
 
 func run(stdin string, d events.Defaults, args ...string) (code int, stdout, stderr string) {
+	return runWith(strings.NewReader(stdin), d, args...)
+}
+
+func runWith(stdin io.Reader, d events.Defaults, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	root := command.Group("onda", "Onda.", events.New(d), command.NewCompletion())
-	root.SetIn(strings.NewReader(stdin))
+	root.SetIn(stdin)
 	code = command.Run(context.Background(), root, args, &out, &errs)
 	return code, out.String(), errs.String()
 }
@@ -272,6 +278,90 @@ func TestWhoAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNobodyToAsk has a pipe as its input that stays open, as in a script or a job of CI:
+// to wait there for an answer would be to hang.
+func TestNobodyToAsk(t *testing.T) {
+	t.Parallel()
+	const want = "onda: 4 dead letters would be put back, and there is nobody to ask: standard input is no terminal: add --yes\n"
+	o := newOnda(t)
+	o.fill(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	late := time.AfterFunc(5*time.Second, func() { w.Close() }) // so that a wait ends, and fails the test
+	defer late.Stop()
+	args := []string{"events", "deadletters", "replay", "--all"}
+	defaults := events.Defaults{Server: o.URL, Token: "s3cret", User: "ann"}
+	for name, in := range map[string]*os.File{"open pipe": r, "a yes in a pipe": pipeWith(t, "y\n"), "nothing": devNull(t)} {
+		code, stdout, stderr := runWith(in, defaults, args...)
+		if code != command.Failed || stdout != "" || stderr != want {
+			t.Errorf("%s: got %d, %q and\n%s\nwant\n%s", name, code, stdout, stderr, want)
+		}
+	}
+	if code, _, stderr := runWith(r, defaults, append(args, "--yes")...); code != command.Failed || !strings.Contains(stderr, "3 dead letters put back, 0 skipped, 1 failed") {
+		t.Errorf("with --yes: got %d %s", code, stderr)
+	}
+	if code, _, stderr := runWith(r, defaults, "events", "deadletters", "replay", "--state", "replayed"); code != command.OK || stderr != "no dead letters to put back\n" {
+		t.Errorf("where there is nothing to ask about: got %d %s", code, stderr)
+	}
+}
+
+// typing is somebody at a terminal who presses Ctrl-C in place of an answer.
+type typing struct{ *io.PipeReader }
+
+func (in typing) Read(p []byte) (int, error) {
+	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+		return 0, err
+	}
+	return in.PipeReader.Read(p)
+}
+
+// TestInterruptedQuestion ends at the first Ctrl-C. Signals are the whole process's: the test
+// is not parallel.
+func TestInterruptedQuestion(t *testing.T) {
+	o := newOnda(t)
+	o.fill(t)
+	r, w := io.Pipe()
+	late := time.AfterFunc(5*time.Second, func() { w.Close() })
+	code, stdout, stderr := runWith(typing{r}, events.Defaults{Server: o.URL, Token: "s3cret"}, "events", "deadletters", "replay", "--all")
+	if !late.Stop() {
+		t.Error("it went on waiting for an answer")
+	}
+	w.Close() // which ends the read that nobody waits for
+	const want = "Put back 4 dead letters? [y/N] \nonda: interrupted: nothing was put back\n"
+	if code != command.Interrupted || stdout != "" || stderr != want {
+		t.Errorf("got %d, %q and\n%s\nwant\n%s", code, stdout, stderr, want)
+	}
+}
+
+// pipeWith is the end of a pipe that text can be read from.
+func pipeWith(t *testing.T, text string) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	_, err = w.WriteString(text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func devNull(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // TestBrokerThatIsAway ends a replay of many with what was done.

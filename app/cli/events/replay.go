@@ -38,7 +38,7 @@ func (s *settings) replay() *cobra.Command {
 	f.declare(s, cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "put all of them back")
 	cmd.Flags().BoolVar(&again, "again", false, "those that were put back before, too: they are answered once more")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before many are put back")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask before many are put back; needed where standard input is no terminal")
 	cmd.Example = "  onda events deadletters replay 0f3a9c2be1d84a57b6a1c0d2e3f4a5b6\n  onda events deadletters replay --code NotFound --model faq-matching"
 	cmd.ValidArgsFunction = s.letters(deadletters.Replayed)
 	return cmd
@@ -88,8 +88,8 @@ func (s *session) replayMany(ctx context.Context, ask client.Replays, yes bool) 
 		if more {
 			text = "more than " + text
 		}
-		if !s.confirmed("Put back " + text + "?") {
-			return &command.ExitError{Code: command.Failed, Text: "nothing was put back: answer y, or add --yes"}
+		if err := s.confirm(ctx, text); err != nil {
+			return err
 		}
 	}
 	var told error
