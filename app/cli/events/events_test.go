@@ -280,6 +280,25 @@ func TestWhoAnswers(t *testing.T) {
 	}
 }
 
+// TestFailedAgain looks for what the README says: an event that fails again after a replay is
+// a letter of its own, which says with which replay it failed.
+func TestFailedAgain(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	ids := o.fill(t)
+	body := []byte(`{"specversion":"1.0","id":"e","source":"onda","type":"onda.score.error.v1","data":{"code":"NotFound","error":"still not here",` +
+		`"original":{"specversion":"1.0","id":"7","source":"shop","type":"onda.score.request.v1","subject":"faq","data":{"instances":["How?"]},"ondareplay":"1"}}}`)
+	if status := o.book.Deliver(t.Context(), body); status != "SUCCESS" {
+		t.Fatal(status)
+	}
+	id := deadletters.Read(body).ID
+	if id == ids[0] {
+		t.Fatal("it is the letter of the first failure")
+	}
+	code, stdout, stderr := o.run("", "events", "deadletters", "show", id)
+	golden(t, "show-failed-again", code, stdout, stderr)
+}
+
 // TestNobodyToAsk has a pipe as its input that stays open, as in a script or a job of CI:
 // to wait there for an answer would be to hang.
 func TestNobodyToAsk(t *testing.T) {
