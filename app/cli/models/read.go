@@ -34,6 +34,7 @@ func (s *session) showModels(models []client.Model) {
 	}
 	slices.SortFunc(models, func(a, b client.Model) int { return cmp.Compare(a.Name, b.Name) })
 	t := newTable("NAME", "LIVE", "CANARY", "VERSIONS", "TRAFFIC", "SHADOW", "ROLLOUT", "IN SYNC")
+	var reasons []string
 	for _, m := range models {
 		rollout := cell{text: rolloutText(m.Rollout)}
 		if m.Running() != nil {
@@ -41,8 +42,12 @@ func (s *session) showModels(models []client.Model) {
 		}
 		t.add(m.Name, liveText(&m), versionText(m.Labels[catalog.LabelCanary]), ranges(inUse(&m)),
 			weights(m.Traffic), shadowText(m.Shadow), rollout, syncCell(m.Serving))
+		for _, text := range notReady(&m) {
+			reasons = append(reasons, m.Name+" "+text)
+		}
 	}
 	t.show(s.screen, "")
+	s.showNotReady(reasons)
 }
 
 // liveText names the version that answers. That of a model that nobody manages is the newest

@@ -34,7 +34,46 @@ func TestList(t *testing.T) {
 faq-matching          1     -       1-3       1:90 2:10  3 at 5 %  -          yes
 image-classification  2     7       1-2, 7    -          -         7 at 25 %  no: version 7 is loading
 new                   -     -       1         -          -         -          yes
+
+image-classification version 7 is not ready: version 7 is loading
 `, "")
+}
+
+// TestNotReady says of each version that is not ready why: also where the replica does what the
+// document asks for, as with a version of the models folder that does not load.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	model := map[string]any{
+		"name": "faq", "revision": 3, "standing": map[string]string{"2": "retired"}, "labels": map[string]int{"live": 1},
+		"versions": map[string]any{"1": map[string]any{}, "2": map[string]any{}, "6": map[string]any{}},
+		"serving": map[string]any{"in_sync": true, "labels": map[string]int{"live": 1}, "versions": []any{
+			map[string]any{"version": 1, "state": "available"},
+			map[string]any{"version": 2, "state": "unloaded", "reason": "retired"},
+			map[string]any{"version": 3, "state": "failed", "reason": "model.onnx is cut off\x1b[2J after 3 bytes"},
+			map[string]any{"version": 4, "state": "loading"},
+			map[string]any{"version": 5, "state": "cold"},
+			map[string]any{"version": 7, "state": "unloaded", "reason": "unloaded"},
+		}},
+	}
+	o.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/models") {
+			answer(w, 200, map[string]any{"models": []any{model}})
+		} else {
+			answer(w, 200, model)
+		}
+		return true
+	}
+	for command, name := range map[string]string{"list": "faq version", "show faq": "version"} {
+		_, stdout, _ := o.run(strings.Fields(command)...)
+		want := "\nNAME version 3 is not ready: model.onnx is cut off\ufffd[2J after 3 bytes\n" +
+			"NAME version 4 is not ready: it is being loaded\n" +
+			"NAME version 6 is not ready: this replica does not know it yet\n" +
+			"NAME version 7 is not ready: it was unloaded by hand\n"
+		if !strings.HasSuffix(stdout, strings.ReplaceAll(want, "NAME version", name)) {
+			t.Errorf("%s: got\n%s\nwant at its end\n%s", command, stdout, want)
+		}
+	}
 }
 
 // TestListUnmanaged has a model that is only in a models folder: nobody has moved a label.
@@ -74,7 +113,8 @@ VERSION  STATE      LABELS  SHARE  SIZE   MEMORY  REGISTERED  BY     DIGEST
 2        available  live    95 %   1 MiB  14 MiB  2 h ago     alice  00025dd2f1fe
 3        failed     canary  5 %    1 MiB  -       2 h ago     alice  b3cc0a58fa98
 4        retired    -       -      1 MiB  -       2 h ago     alice  044615a95739
-version 3: the file model.onnx is damaged
+
+version 3 is not ready: the file model.onnx is damaged
 
 Signature of version 2, pipeline text
           NAME    DATATYPE  SHAPE

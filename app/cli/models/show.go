@@ -62,15 +62,8 @@ func headline(m *client.Model) string {
 }
 
 func (s *session) showVersions(m *client.Model) {
-	served := map[int64]client.ServedVersion{}
-	if m.Serving != nil {
-		for _, v := range m.Serving.Versions {
-			served[v.Version] = v
-		}
-	}
-	dealt, labels := shares(&m.State), labelsOf(m)
+	served, dealt, labels := servedOf(m), shares(&m.State), labelsOf(m)
 	t := newTable("VERSION", "STATE", "LABELS", "SHARE", "SIZE", "MEMORY", "REGISTERED", "BY", "DIGEST")
-	var failures []string
 	for _, number := range versionsOf(m) {
 		v, live := m.Versions[number], served[number]
 		share := ""
@@ -83,14 +76,9 @@ func (s *session) showVersions(m *client.Model) {
 		}
 		t.add(number, stateCell(m.Standing[number], live.State), strings.Join(labels[number], " "), share,
 			size(v.SizeBytes), memory, ago(v.RegisteredAt, time.Now()), v.RegisteredBy, shortDigest(v.Digest))
-		if live.Reason != "" {
-			failures = append(failures, fmt.Sprintf("version %d: %s", number, client.Clean(live.Reason)))
-		}
 	}
 	t.show(s.screen, "")
-	for _, text := range failures {
-		s.print("%s", s.paint(text, red))
-	}
+	s.showNotReady(notReady(m))
 }
 
 // labelsOf gives the labels of each version: as the document has them, and for a model that
