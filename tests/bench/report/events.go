@@ -11,22 +11,26 @@ import (
 var eventModels = []string{"mlp-32", "faq-matching"}
 
 // eventWays in the order of the page.
-var eventWays = []string{
-	suite.EventsDirect, suite.EventsInvoked,
-	suite.EventsInMemory, suite.EventsInMemory + suite.InBulk, suite.EventsRedis, suite.EventsRedis + suite.InBulk,
+func eventWays() []string {
+	ways := []string{suite.EventsDirect, suite.EventsInvoked}
+	for _, broker := range suite.EventBrokers {
+		ways = append(ways, broker, broker+suite.InBulk)
+	}
+	return ways
 }
 
 // events writes what events cost beside calls.
 func (p *page) events(r suite.Result) {
 	p.say("The same question to the same model by every way: the JSON of a call (`/v2/models/mlp-32/infer` and `/v1/models/faq-matching:predict`)")
 	p.say("is the `data` of an event. An event is over when a streaming subscription heard its result, so its time has everything in it: the broker")
-	p.say("twice, and the answer that Onda keeps in the state store before it publishes it. Components are those of `components/local`")
-	p.say("(state in SQLite) and `components/redis` (state in Redis, too). Topics in memory live in Onda's own sidecar: events are published and heard")
-	p.say("there. On Redis another app publishes and listens, through its own sidecar and under its own consumer id. The calls, direct and through")
-	p.say("the caller's sidecar and Onda's, go to the Onda with the broker in memory.\n")
-	p.say("The broker in memory delivers one event after the other, and so no two share a run of the model. On Redis the subscription gathers")
-	p.say("events for 10 ms (`maxAwaitDurationMs`) or until there are 64: a single event waits that long, many are scored together.\n")
-	p.say("Kafka, RabbitMQ, Azure Service Bus and Event Hubs need servers that the bench does not have: they are not measured.\n")
+	p.say("twice, and the answer that Onda keeps in the state store before it publishes it. Components are those of `components/local`,")
+	p.say("`redis` (state in Redis, too), `kafka` and `rabbitmq` (state in SQLite). Topics in memory live in Onda's own sidecar: events are published")
+	p.say("and heard there. On the others another app publishes and listens, through its own sidecar and under its own consumer id: each event goes")
+	p.say("through each sidecar twice, and through the broker twice. The calls, direct and through the caller's sidecar and Onda's,")
+	p.say("go to the Onda with the broker in memory. All ways take turns in each round, so that what they have in common is the machine.\n")
+	p.say("The broker in memory delivers one event after the other, and so no two share a run of the model. From Redis, Kafka and RabbitMQ Onda takes")
+	p.say("events over a stream, many at a time: on Kafka one of each partition (topics of %.0f partitions), on RabbitMQ up to `prefetchCount`. Azure", r.Facts["partitions"])
+	p.say("Service Bus and Event Hubs have no server that could run here: they are not measured.\n")
 	p.eventLatency(r)
 	p.eventThroughput(r)
 	p.eventDelivery(r)
@@ -40,7 +44,7 @@ func (p *page) eventLatency(r suite.Result) {
 	plot := chart{title: "Latency by way, faq-matching at " + rate + "/s", unit: "ms", series: []series{{name: "p50"}, {name: "p90"}, {name: "p99"}}}
 	for _, model := range eventModels {
 		direct := find(r, "p50_ms", "model", model, "path", suite.EventsDirect, "load", "latency")
-		for _, way := range eventWays {
+		for _, way := range eventWays() {
 			c, ok := suite.Find(r.Cells, "model", model, "path", way, "load", "latency")
 			if !ok {
 				continue
@@ -74,14 +78,14 @@ func (p *page) eventThroughput(r suite.Result) {
 		of := func(way string) stats.Spread {
 			return find(r, "rps", "model", model, "path", way, "load", "throughput")
 		}
-		for _, way := range eventWays {
+		for _, way := range eventWays() {
 			c, ok := suite.Find(r.Cells, "model", model, "path", way, "load", "throughput")
 			if !ok {
 				continue
 			}
 			v := c.Values
 			gain, p50, p99 := "", spread(v["p50_ms"]), spread(v["p99_ms"])
-			for _, broker := range []string{suite.EventsInMemory, suite.EventsRedis} {
+			for _, broker := range suite.EventBrokers {
 				if way == broker+suite.InBulk {
 					gain = spread(stats.Ratio(v["rps"], of(broker)))
 					p50, p99 = "", "" // a backlog says how long it is, not how long one event takes
@@ -96,8 +100,9 @@ func (p *page) eventThroughput(r suite.Result) {
 
 // eventDelivery writes what became of the events, all rounds and loads together.
 func (p *page) eventDelivery(r suite.Result) {
+	p.say("What became of all events, those of the warm-ups too:\n")
 	p.say("| broker | events published | lost | answered twice | answered by an error |\n|---|---|---|---|---|")
-	for _, broker := range []string{suite.EventsInMemory, suite.EventsRedis} {
+	for _, broker := range suite.EventBrokers {
 		sums := map[string]float64{}
 		for _, c := range r.Cells {
 			if c.Keys["path"] == broker || c.Keys["path"] == broker+suite.InBulk {

@@ -17,21 +17,33 @@ import (
 	"github.com/onda-serving/onda/tests/internal/ondatest"
 )
 
+// eventBackend is what events and state are kept in; the zero value is the broker inside the
+// sidecar, with state in a file.
+type eventBackend struct {
+	// of gives the backend, with state in a file if it keeps none itself.
+	of func(state string) ondatest.Backend
+	// env are settings of Onda's that go with it.
+	env []string
+}
+
+// onRedis keeps both on the Redis at an address.
+func onRedis(address string) eventBackend {
+	return eventBackend{of: func(string) ondatest.Backend { return ondatest.RedisAt(address) }}
+}
+
 // startEvents starts Onda behind a sidecar, with the components that users run with, and the
-// sidecar of an app that calls it: on the Redis at an address, or, where that is "", on the
-// broker inside the sidecar and with state in a file. What it started is in the mesh even if
-// there is an error.
-func (b *Bench) startEvents(ctx context.Context, name, redis string) (m *mesh, err error) {
+// sidecar of an app that calls it. What it started is in the mesh even if there is an error.
+func (b *Bench) startEvents(ctx context.Context, name string, on eventBackend) (m *mesh, err error) {
 	m = &mesh{id: "onda-bench-" + name + "-" + strconv.FormatInt(time.Now().UnixMilli()%1e6, 10)}
 	caller := "caller-of-" + m.id
 	folder, err := b.emptied("events-" + name)
 	if err != nil {
 		return m, err
 	}
-	components, callers := filepath.Join(folder, "components"), filepath.Join(folder, "caller")
-	backend := ondatest.SQLite(filepath.Join(folder, "state.db"))
-	if redis != "" {
-		backend = ondatest.RedisAt(redis)
+	components, callers, state := filepath.Join(folder, "components"), filepath.Join(folder, "caller"), filepath.Join(folder, "state.db")
+	backend := ondatest.SQLite(state)
+	if on.of != nil {
+		backend = on.of(state)
 	}
 	if err := eventComponents(components, callers, m.id, caller, backend); err != nil {
 		return m, err
@@ -44,13 +56,13 @@ func (b *Bench) startEvents(ctx context.Context, name, redis string) (m *mesh, e
 		return m, err
 	}
 	m.parts = append(m.parts, m.own)
-	m.onda, err = b.startOndaAt(ctx, proc.Local(port), "onda-events-"+name, b.models[eventPart],
-		"ONDA_DAPR=on", "DAPR_GRPC_PORT="+itoa(m.own.grpc), "DAPR_HTTP_PORT="+itoa(m.own.http), "ONDA_LOG_LEVEL=warn")
+	m.onda, err = b.startOndaAt(ctx, proc.Local(port), "onda-events-"+name, b.models[eventPart], append(on.env,
+		"ONDA_DAPR=on", "DAPR_GRPC_PORT="+itoa(m.own.grpc), "DAPR_HTTP_PORT="+itoa(m.own.http), "ONDA_LOG_LEVEL=warn")...)
 	if err != nil {
 		return m, err
 	}
 	m.parts = append(m.parts, m.onda)
-	if redis == "" {
+	if on.of == nil {
 		callers = "" // nobody else reaches topics inside a sidecar
 	}
 	return m, b.startCaller(ctx, m, caller, callers)

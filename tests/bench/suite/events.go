@@ -3,7 +3,6 @@ package suite
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,6 +23,9 @@ const (
 	// eventBacklog is how many events are under way where they are published in bulk, which
 	// is for those who have many.
 	eventBacklog = 256
+	// eventRounds are fewer than those of other parts: there are many ways, and each begins with a
+	// subscription anew.
+	eventRounds = 4
 	// eventLatencyWindow and eventRushWindow are how long the measurements of latency and of
 	// throughput take.
 	eventLatencyWindow, eventRushWindow = 3500 * time.Millisecond, 1500 * time.Millisecond
@@ -39,6 +41,8 @@ const (
 	EventsInvoked  = "HTTP, two sidecars"
 	EventsInMemory = "events, in memory"
 	EventsRedis    = "events, Redis"
+	EventsKafka    = "events, Kafka"
+	EventsRabbitMQ = "events, RabbitMQ"
 	// InBulk is added to a way whose events are published many in a call.
 	InBulk = ", in bulk"
 
@@ -52,35 +56,29 @@ const (
 	throughput, latency = "throughput", "latency"
 )
 
+// EventBrokers are the ways by events, in the order of the page.
+var EventBrokers = []string{EventsInMemory, EventsRedis, EventsKafka, EventsRabbitMQ}
+
 // events measures how fast events are answered over brokers, beside calls with the same data.
 // It fails when one event is not answered: that is not a matter of speed.
 func (b *Bench) events(ctx context.Context) (r Result, err error) {
-	memory, err := b.startEvents(ctx, "memory", "")
+	memory, err := b.startEvents(ctx, "memory", eventBackend{})
 	defer memory.stop()
 	if err != nil {
 		return r, err
 	}
-	address, server, err := b.startRedis(ctx)
-	var redis *mesh
-	if err == nil {
-		defer server.Stop()
-		redis, err = b.startEvents(ctx, "redis", address)
-		defer redis.stop()
-	}
-	switch {
-	case errors.Is(err, errNoRedis):
-		r.Notes = append(r.Notes, "Redis is not measured: "+err.Error())
-	case err != nil:
+	brokers, notes, err := b.startBrokers(ctx)
+	defer stopAll(brokers)
+	if err != nil {
 		return r, err
-	default:
-		r.Notes = append(r.Notes, b.redisVersion(ctx)+"; its append-only file is synced every second (appendfsync everysec): what it acknowledged in the last second is lost with the machine, and not with the program")
 	}
-	r.Facts = map[string]float64{"rate": eventRate, "at once": eventsAtOnce, "backlog": eventBacklog}
+	r.Notes = notes
+	r.Facts = map[string]float64{"rate": eventRate, "at once": eventsAtOnce, "backlog": eventBacklog, "partitions": kafkaPartitions}
 	lost, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var all []variant
 	for _, model := range eventModels {
-		ways, err := eventWays(model, memory, redis, server)
+		ways, err := eventWays(model, memory, brokers)
 		if err != nil {
 			return r, err
 		}
@@ -88,7 +86,7 @@ func (b *Bench) events(ctx context.Context) (r Result, err error) {
 			all = append(all, b.eventVariants(ctx, model, w, fail)...)
 		}
 	}
-	rounds := b.rounded
+	rounds := eventRounds
 	if b.Quick {
 		rounds = 1
 	}
@@ -152,9 +150,8 @@ func guarded(v variant, fail context.CancelCauseFunc) variant {
 	return v
 }
 
-// eventWays are all ways to a model, from the shortest to the longest; redis is nil where
-// there is none.
-func eventWays(model string, memory, redis *mesh, server *proc.Process) ([]way, error) {
+// eventWays are all ways to a model, from the shortest to the longest.
+func eventWays(model string, memory *mesh, brokers []eventBroker) ([]way, error) {
 	direct, err := eventCall(memory.onda.address, model)
 	if err != nil {
 		return nil, err
@@ -165,13 +162,19 @@ func eventWays(model string, memory, redis *mesh, server *proc.Process) ([]way, 
 	ways := []way{{EventsDirect, direct, memory.onda.pids}, {EventsInvoked, invoked, slices.Concat(memory.other.PIDs(), own)}}
 	// Topics in memory are those of one sidecar.
 	more, err := publishing(EventsInMemory, model, direct.Body, memory.own, own)
-	if err != nil || redis == nil {
-		return append(ways, more...), err
+	if err != nil {
+		return nil, err
 	}
 	ways = append(ways, more...)
-	pids := slices.Concat(server.PIDs(), redis.other.PIDs(), redis.own.PIDs(), redis.onda.pids)
-	more, err = publishing(EventsRedis, model, direct.Body, redis.other, pids)
-	return append(ways, more...), err
+	for _, broker := range brokers {
+		m := broker.mesh
+		more, err := publishing(broker.way, model, direct.Body, m.other, slices.Concat(broker.pids(), m.other.PIDs(), m.own.PIDs(), m.onda.pids))
+		if err != nil {
+			return nil, err
+		}
+		ways = append(ways, more...)
+	}
+	return ways, nil
 }
 
 // eventCall asks a model with the JSON that its events have as data, too.

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/onda-serving/onda/tests/bench/load"
+	"github.com/onda-serving/onda/tests/bench/proc"
+	"github.com/onda-serving/onda/tests/bench/testmodel"
 	"github.com/onda-serving/onda/tests/internal/ondatest"
 )
 
@@ -90,6 +93,43 @@ func TestSameLoad(t *testing.T) {
 	if want := "a latency, b latency, a throughput, b throughput"; strings.Join(got, ", ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
+}
+
+// TestEventWays wants all brokers beside the same calls, each published and heard through the
+// sidecar of another app.
+func TestEventWays(t *testing.T) {
+	t.Parallel()
+	mesh := func(port int) *mesh {
+		return &mesh{onda: &server{address: "127.0.0.1:1"}, own: &sidecar{Process: self(t), http: 2, grpc: 3}, other: &sidecar{Process: self(t), http: port, grpc: port}}
+	}
+	ways, err := eventWays(testmodel.FAQ, mesh(7), []eventBroker{{way: EventsKafka, mesh: mesh(8)}, {way: EventsRabbitMQ, mesh: mesh(9)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range ways {
+		got = append(got, w.name+" "+w.request.Address+" "+w.request.Answers.Sidecar)
+	}
+	want := []string{
+		"HTTP, direct 127.0.0.1:1 ", "HTTP, two sidecars 127.0.0.1:7 ",
+		"events, in memory 127.0.0.1:2 127.0.0.1:3", "events, in memory, in bulk 127.0.0.1:2 127.0.0.1:3",
+		"events, Kafka 127.0.0.1:8 127.0.0.1:8", "events, Kafka, in bulk 127.0.0.1:8 127.0.0.1:8",
+		"events, RabbitMQ 127.0.0.1:9 127.0.0.1:9", "events, RabbitMQ, in bulk 127.0.0.1:9 127.0.0.1:9",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// self is a process that ends at once.
+func self(t *testing.T) *proc.Process {
+	t.Helper()
+	p, err := proc.Start(proc.Command{Name: "true", Args: []string{"true"}, Logs: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
 }
 
 // TestEventComponents wants two apps that do not share messages.

@@ -71,7 +71,11 @@ func (b *Bench) lanes(ctx context.Context) (r Result, err error) {
 	} else {
 		r.Notes = append(r.Notes, "a backlog of events is not measured: "+err.Error())
 	}
-	m, err := b.startEvents(ctx, "lanes", address)
+	on := eventBackend{}
+	if server != nil {
+		on = onRedis(address)
+	}
+	m, err := b.startEvents(ctx, "lanes", on)
 	defer m.stop()
 	if err != nil {
 		return r, err

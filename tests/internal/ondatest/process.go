@@ -3,6 +3,7 @@ package ondatest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -162,6 +163,14 @@ var nextPort = func() *atomic.Int64 {
 // FreePort gives a port of loopback that nobody uses, and gives it once.
 func FreePort(t *testing.T) int {
 	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func freePort() (int, error) {
 	for range portCount {
 		port := firstPort + int(nextPort.Add(1)%portCount)
 		listener, err := net.Listen("tcp", Loopback(port))
@@ -169,12 +178,11 @@ func FreePort(t *testing.T) int {
 			continue
 		}
 		if err := listener.Close(); err != nil {
-			t.Fatalf("find a free port: %s", err)
+			return 0, fmt.Errorf("find a free port: %w", err)
 		}
-		return port
+		return port, nil
 	}
-	t.Fatal("find a free port: there is none")
-	return 0
+	return 0, errors.New("find a free port: there is none")
 }
 
 // Loopback is an address on this machine.

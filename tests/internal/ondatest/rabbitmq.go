@@ -3,57 +3,58 @@ package ondatest
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
-
-// RabbitMQServer is a RabbitMQ of a test, with nothing in it at first.
-type RabbitMQServer struct {
-	*Process
-
-	// Addr is its host and port.
-	Addr string
-
-	t   *testing.T
-	bin string
-	dir string
-	env map[string]string
-}
 
 // RabbitMQ starts a RabbitMQ for the time of a test. Further settings come as lines of
 // rabbitmq.conf, such as "consumer_timeout = 60000".
-func RabbitMQ(t *testing.T, settings ...string) *RabbitMQServer {
+func RabbitMQ(t *testing.T, settings ...string) *BrokerServer {
 	t.Helper()
+	b, err := NewRabbitMQ(t.TempDir(), settings...)
+	return b.start(t, err)
+}
+
+// NewRabbitMQ gives a RabbitMQ whose data are in a folder, which must be empty. The error is
+// [ErrNotInstalled] where it is not there.
+func NewRabbitMQ(dir string, settings ...string) (*Broker, error) {
 	bin, err := rabbitPrograms()
 	if err != nil {
-		missingBroker(t, "rabbitmq-server is not there: install RabbitMQ, which is the package rabbitmq-server of Debian and rabbitmq of Homebrew")
+		return nil, notInstalledError("rabbitmq-server is not there: install RabbitMQ, which is the package rabbitmq-server of Debian and rabbitmq of Homebrew")
 	}
-	port, names := FreePort(t), FreePort(t)
-	r := &RabbitMQServer{t: t, Addr: Loopback(port), bin: bin, dir: t.TempDir()}
-	conf := filepath.Join(r.dir, "rabbitmq.conf")
-	lines := append([]string{"listeners.tcp.1 = " + r.Addr}, settings...)
-	if err := os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
 	}
-	r.env = map[string]string{
-		"HOME": r.dir, "RABBITMQ_NODENAME": fmt.Sprintf("onda-%d@localhost", port), "RABBITMQ_DIST_PORT": strconv.Itoa(FreePort(t)), "RABBITMQ_CONFIG_FILE": conf,
-		"RABBITMQ_MNESIA_BASE": filepath.Join(r.dir, "data"), "RABBITMQ_LOG_BASE": filepath.Join(r.dir, "log"), "RABBITMQ_LOGS": "-",
-		"RABBITMQ_ENABLED_PLUGINS_FILE": filepath.Join(r.dir, "plugins"), "RABBITMQ_CONF_ENV_FILE": filepath.Join(r.dir, "none"),
+	addr, names := Loopback(ports[0]), ports[2]
+	conf, err := writeLines(dir, "rabbitmq.conf", []string{"listeners.tcp.1 = " + addr}, settings)
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{
+		"HOME": dir, "RABBITMQ_NODENAME": fmt.Sprintf("onda-%d@localhost", ports[0]), "RABBITMQ_DIST_PORT": strconv.Itoa(ports[1]), "RABBITMQ_CONFIG_FILE": conf,
+		"RABBITMQ_MNESIA_BASE": filepath.Join(dir, "data"), "RABBITMQ_LOG_BASE": filepath.Join(dir, "log"), "RABBITMQ_LOGS": "-",
+		"RABBITMQ_ENABLED_PLUGINS_FILE": filepath.Join(dir, "plugins"), "RABBITMQ_CONF_ENV_FILE": filepath.Join(dir, "none"),
 		"ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": strconv.Itoa(names),
 		// The script becomes the server, instead of one that watches it.
 		"RABBITMQ_ALLOW_INPUT": "true",
 	}
-	// Erlang would start this one itself, and leave it behind.
-	epmd := Start(t, "epmd", r.dir, r.env, "epmd")
-	epmd.Wait(t, "epmd answers", func() error { return reachable(t.Context(), Loopback(names)) })
-	r.start()
-	return r
+	return &Broker{
+		Name: rabbitVersion(bin), Addr: addr,
+		Answers: func(ctx context.Context) error { return reachable(ctx, addr) },
+		// Whoever publishes makes what stands for a topic.
+		MakeTopics: func(context.Context, int) error { return nil },
+		Programs: []Program{
+			// Erlang would start this one itself, and leave it behind.
+			{Name: "epmd", Path: "epmd", Dir: dir, Env: env, Addr: Loopback(names)},
+			{Name: "rabbitmq", Path: filepath.Join(bin, "rabbitmq-server"), Args: []string{"-noinput"}, Dir: dir, Env: env, Addr: addr},
+		},
+		folder: "rabbitmq", values: map[string]string{"connectionString": "amqp://guest:guest@" + addr + "/"},
+	}, nil
 }
 
 // rabbitPrograms is the folder of RabbitMQ's programs. Those that Debian puts into the PATH
@@ -67,25 +68,16 @@ func rabbitPrograms() (string, error) {
 	return filepath.Dir(path), err
 }
 
-func (r *RabbitMQServer) start() {
-	r.t.Helper()
-	r.Process = Start(r.t, "rabbitmq", r.dir, r.env, filepath.Join(r.bin, "rabbitmq-server"), "-noinput")
-	r.Wait(r.t, "rabbitmq answers", func() error { return reachable(context.Background(), r.Addr) })
-}
-
-// Backend keeps events in the server, and state in a file.
-func (r *RabbitMQServer) Backend(state string) Backend {
-	to := map[string]string{"connectionString": "amqp://guest:guest@" + r.Addr + "/"}
-	return Backend{folder: "rabbitmq", values: map[string]map[string]string{"statestore": {"connectionString": state}, "pubsub": to, "deadletters": to}}
-}
-
-// reachable says whether somebody takes connections at an address.
-func reachable(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+// rabbitVersion is "RabbitMQ 3.10.8", from the name of the folder that the programs are in.
+func rabbitVersion(bin string) string {
+	program, err := filepath.EvalSymlinks(filepath.Join(bin, "rabbitmq-server"))
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", address, err)
+		return "RabbitMQ"
 	}
-	return conn.Close()
+	for part := range strings.SplitSeq(program, string(filepath.Separator)) {
+		if version, ok := strings.CutPrefix(part, "rabbitmq_server-"); ok {
+			return "RabbitMQ " + version
+		}
+	}
+	return "RabbitMQ"
 }
