@@ -333,7 +333,7 @@ func TestUnknownModelPassesEveryLayer(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != scoring.NotFound.HTTPStatus() || string(body) != `{"error":"Request for unknown model: 'none' is not found: GET /v1/models lists the models"}` {
+	if resp.StatusCode != scoring.NotFound.HTTPStatus() || string(body) != `{"error":"Request for unknown model: 'none' is not found: there are addsub, damaged: GET /v1/models lists the models"}` {
 		t.Errorf("got %d %s", resp.StatusCode, body)
 	}
 }

@@ -131,7 +131,7 @@ func (r *Registry) usableLocked(want Want) (*Status, error) {
 		return nil, scoring.Errorf(scoring.Unavailable, "the server is shutting down").WithRetryAfter(time.Second)
 	case s.Retired && (want.Ref.Version != 0 || s.State != Available):
 		// By label it goes on until this replica has what takes its place.
-		return nil, scoring.Errorf(scoring.NotFound, "version %d of model %q is retired: GET /v1/models/%s lists the others", s.Ref.Version, s.Ref.Name, s.Ref.Name)
+		return nil, r.models[s.Ref.Name].retired(want, s.Ref.Version)
 	case s.State == Loading:
 		return nil, scoring.Errorf(scoring.Unavailable, "model %s is loading", s.Ref).WithRetryAfter(time.Second)
 	case s.State == Unloaded:

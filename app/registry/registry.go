@@ -249,7 +249,7 @@ func (r *Registry) Status(ref scoring.ModelRef) (Status, error) {
 			return Status{Ref: s.Ref, State: Loading, Reason: "the registry was not read yet"}, nil
 		}
 	}
-	s, err := r.findLocked(Want{Ref: ref})
+	s, err := r.findLocked(Want{Ref: ref, Caller: scoring.Caller{Lists: true}})
 	if err != nil {
 		return Status{}, err
 	}
@@ -261,7 +261,7 @@ func (r *Registry) Model(name string) (Model, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if _, ok := r.models[name]; !ok {
-		return Model{}, unknownModel(name)
+		return Model{}, r.unknownModelLocked(name, true)
 	}
 	return r.modelLocked(name), nil
 }

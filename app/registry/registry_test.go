@@ -73,15 +73,15 @@ func TestUseFindsTheVersion(t *testing.T) {
 		{"failed version", scoring.ModelRef{Name: "m", Version: 3}, 0, "Unavailable: model m@3 could not be loaded: GET /v1/models/m/versions/3 or the server's log says why"},
 		{"version that is loading", scoring.ModelRef{Name: "m", Version: 4}, 0, "Unavailable: model m@4 is loading"},
 		{"model that is loading", scoring.ModelRef{Name: "new"}, 0, "Unavailable: model new@1 is loading"},
-		{"unknown model", scoring.ModelRef{Name: "x"}, 0, `NotFound: Request for unknown model: 'x' is not found: GET /v1/models lists the models`},
-		{"unknown version", scoring.ModelRef{Name: "m", Version: 9}, 0, `NotFound: model "m" has no version 9: GET /v1/models/m lists its versions`},
-		{"unknown label", scoring.ModelRef{Name: "m", Label: "canary"}, 0, `NotFound: model "m" has no label "canary": GET /v1/models/m lists its labels`},
+		{"unknown model", scoring.ModelRef{Name: "x"}, 0, `NotFound: Request for unknown model: 'x' is not found: there are m, new: GET /v1/models lists the models`},
+		{"unknown version", scoring.ModelRef{Name: "m", Version: 9}, 0, `NotFound: model "m" has no version 9: there are 4, 3, 2, 1: GET /v1/models/m lists its versions`},
+		{"unknown label", scoring.ModelRef{Name: "m", Label: "canary"}, 0, `NotFound: model "m" has no label "canary": there is live: GET /v1/models/m lists its labels`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var got int64
-			err := r.Use(t.Context(), registry.Want{Ref: tt.ref}, func(v registry.Lease) error {
+			err := r.Use(t.Context(), registry.Want{Ref: tt.ref, Caller: scoring.Caller{Lists: true}}, func(v registry.Lease) error {
 				got = v.ID.Version
 				return nil
 			})

@@ -163,7 +163,7 @@ func (r *Registry) Route(name string) (route catalog.Route, ok bool) {
 func (r *Registry) findLocked(want Want) (*Status, error) {
 	m, ok := r.models[want.Ref.Name]
 	if !ok {
-		return nil, r.missingLocked(want.Ref)
+		return nil, r.missingLocked(want)
 	}
 	number := want.Ref.Version
 	if number == 0 {
@@ -174,21 +174,9 @@ func (r *Registry) findLocked(want Want) (*Status, error) {
 	}
 	s, ok := m.versions[number]
 	if !ok {
-		return nil, scoring.Errorf(scoring.NotFound, "model %q has no version %d: GET /v1/models/%s lists its versions", want.Ref.Name, number, want.Ref.Name)
+		return nil, m.noVersion(want)
 	}
 	return s, nil
-}
-
-// missingLocked says why there is no such model. While no document was read, there may be.
-func (r *Registry) missingLocked(ref scoring.ModelRef) error {
-	if r.awaiting {
-		return notDocumented(ref.Name)
-	}
-	return unknownModel(ref.Name)
-}
-
-func unknownModel(name string) error {
-	return scoring.Errorf(scoring.NotFound, "Request for unknown model: '%s' is not found: GET /v1/models lists the models", name)
 }
 
 func notDocumented(name string) error {
@@ -215,7 +203,7 @@ func (r *Registry) namedLocked(m *model, want Want) (int64, error) {
 	case m.managed && m.labels[label] != 0:
 		return 0, scoring.Errorf(scoring.Unavailable, "label %q of model %q names version %d, which this replica has not loaded yet: GET /registry/v1/models/%s says why", label, name, m.labels[label], name).WithRetryAfter(time.Second)
 	default:
-		return 0, scoring.Errorf(scoring.NotFound, "model %q has no label %q: GET /v1/models/%s lists its labels", name, label, name)
+		return 0, m.noLabel(want, label)
 	}
 }
 

@@ -340,7 +340,7 @@ func TestPrepareSaysWhyNot(t *testing.T) {
 		{"not allowed", scoring.Errorf(scoring.Denied, "location s3://x: no place is allowed"), 2, scoring.Conflict, "location s3://x: no place is allowed"},
 		{"for operators", errors.New("no space left on the device"), 2, scoring.Conflict, "no space left on the device"},
 		{"retired", nil, 3, scoring.Conflict, "m@3 is retired"},
-		{"unknown", nil, 9, scoring.Conflict, `model "m" has no version 9: GET /v1/models/m lists its versions`},
+		{"unknown", nil, 9, scoring.Conflict, `model "m" has no version 9: there are 2, 1: GET /v1/models/m lists its versions`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,13 +42,17 @@ type Schedule struct {
 	Priority uint64
 }
 
-// Caller says who asks, as far as that decides which version answers: where traffic is split
-// over versions, the same caller gets the same version.
+// Caller says who asks, as far as that decides which version answers, and what the caller may
+// know: where traffic is split over versions, the same caller gets the same version.
 type Caller struct {
 	// Key is what the caller wants to be told apart by, such as a user's id; "" for none.
 	Key string
 	// App is the app id of the caller's sidecar; "" where it is not known.
 	App string
+	// Lists says that the caller may list the models and versions, by the same right as it asks:
+	// then an error names what there is. Events come from whoever may publish them, and their
+	// errors go to whoever reads the topic of dead letters, which is no right to list.
+	Lists bool
 }
 
 // MaxKeyLen bounds a caller's key, in bytes.

@@ -25,15 +25,15 @@ func badNames(t *testing.T) []bad {
 	const (
 		nothing = `: want /v1/models/MODEL:predict, /v2/models/MODEL/infer or another path of README.md`
 		letters = `: use letters, digits, '.', '_' and '-', a letter or digit first`
-		unknown = `Request for unknown model: 'none' is not found: GET /v1/models lists the models`
+		unknown = `Request for unknown model: 'none' is not found: there are faq-matching, image-classification: GET /v1/models lists the models`
 	)
 	return []bad{
 		of("unknown model", "/v1/models/none:predict", 404, unknown),
 		get("unknown model's status", "/v1/models/none", 404, unknown),
 		get("unknown model's metadata", "/v2/models/none", 404, unknown),
 		get("unknown model's readiness", "/v2/models/none/ready", 404, unknown),
-		of("unknown version", "/v1/models/image-classification/versions/99:predict", 404, `model "image-classification" has no version 99: GET /v1/models/image-classification lists its versions`),
-		of("unknown label", "/v1/models/image-classification/labels/canary:predict", 404, `model "image-classification" has no label "canary": GET /v1/models/image-classification lists its labels`),
+		of("unknown version", "/v1/models/image-classification/versions/99:predict", 404, `model "image-classification" has no version 99: there is 1: GET /v1/models/image-classification lists its versions`),
+		of("unknown label", "/v1/models/image-classification/labels/canary:predict", 404, `model "image-classification" has no label "canary": there is live: GET /v1/models/image-classification lists its labels`),
 		of("version no number", "/v1/models/image-classification/versions/one:predict", 400, `version "one": want a positive whole number`),
 		of("version 0", "/v1/models/image-classification/versions/0:predict", 400, `version "0": want a positive whole number`),
 		of("version too large", "/v1/models/image-classification/versions/99999999999999999999:predict", 400, `version "99999999999999999999": want a positive whole number`),

@@ -140,6 +140,7 @@ func TestCaller(t *testing.T) {
 		{"app", []string{"dapr-caller-app-id", "shop"}, scoring.Caller{App: "shop"}},
 		{"key and app", []string{"x-onda-key", longest, "dapr-caller-app-id", "shop"}, scoring.Caller{Key: longest, App: "shop"}},
 	} {
+		c.want.Lists = true // who may ask here may list, too
 		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(t.Context(), c.metadata...))
 		if _, err := f.client.ModelInfer(ctx, floats()); err != nil {
 			t.Errorf("%s: %v", c.name, err)

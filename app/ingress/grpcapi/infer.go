@@ -65,7 +65,7 @@ func (c *call) asks() (scoring.Caller, error) {
 	if at := strings.IndexFunc(c.key, unicode.IsControl); at >= 0 {
 		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "metadata %s has a control character at offset %d: want text without any", keyKey, at)
 	}
-	return scoring.Caller{Key: c.key, App: c.caller}, nil
+	return scoring.Caller{Key: c.key, App: c.caller, Lists: true}, nil
 }
 
 // inferMessage is a request for a run on tensors, read from its message.

@@ -322,8 +322,8 @@ func TestRefusals(t *testing.T) {
 		{"id not printable", "POST", "/v1/models/m:predict", `{"id":"a\nb","instances":["a"]}`, []string{"Content-Type: application/json"}, 400, "the request's id has a character that is not printable ASCII at offset 1"},
 		{"too large", "POST", "/v1/models/m:predict", strings.Repeat("a", 1<<16+1), []string{text}, 413, "the body is too large: at most 65536 bytes are allowed (ONDA_MAX_BODY), got 65537 bytes"},
 		{"too many", "POST", "/v1/models/m:predict", `{"instances":["a","a","a","a","a"]}`, []string{"Content-Type: application/json"}, 413, "5 instances in one request: at most 4 are allowed; split the request"},
-		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `Request for unknown model: 'x' is not found: GET /v1/models lists the models`},
-		{"unknown version", "GET", "/v2/models/m/versions/9", "", nil, 404, `model "m" has no version 9: GET /v1/models/m lists its versions`},
+		{"unknown model", "GET", "/v1/models/x", "", nil, 404, `Request for unknown model: 'x' is not found: there are empty, m: GET /v1/models lists the models`},
+		{"unknown version", "GET", "/v2/models/m/versions/9", "", nil, 404, `model "m" has no version 9: there are 3, 2, 1: GET /v1/models/m lists its versions`},
 		{"metadata of a failed version", "GET", "/v2/models/m/versions/3", "", nil, 503, "model m@3 is not ready: GET /v1/models/m says why"},
 	}
 	for _, tt := range tests {

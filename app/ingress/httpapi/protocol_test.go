@@ -255,6 +255,7 @@ func TestCaller(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			tt.want.Lists = true // who may ask here may list, too
 			r := start(t)
 			got := r.call(t, "POST", "/v2/models/m/infer", `{`+oneInput+`}`, tt.headers...)
 			if got.status != 200 || r.scorer.infer.Caller != tt.want {
@@ -284,7 +285,7 @@ func TestRefusedBeforeTheBodyIsRead(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(r *rig) { addRaw(t, r, "tensors") })
 	expect(t, r.call(t, "POST", "/v1/models/tensors:predict", `{"instances":`, "Content-Type: application/json"), 400, failure("model tensors@1 has no pipeline: send tensors to /v2/models/tensors/infer"))
-	expect(t, r.call(t, "POST", "/v1/models/m/labels/canary:predict", "", "Content-Type: application/json"), 404, failure(`model "m" has no label "canary": GET /v1/models/m lists its labels`))
+	expect(t, r.call(t, "POST", "/v1/models/m/labels/canary:predict", "", "Content-Type: application/json"), 404, failure(`model "m" has no label "canary": there is live: GET /v1/models/m lists its labels`))
 	r.scorer.full = scoring.Errorf(scoring.Overloaded, "full")
 	for _, path := range []string{"/v1/models/m:predict", "/v2/models/m/infer"} {
 		resp := raw(t, r, "POST "+path+" HTTP/1.1\r\nHost: onda\r\nExpect: 100-continue\r\nContent-Length: 20000\r\n\r\n")
@@ -368,7 +369,7 @@ func TestWireTrap7VersionsAreDigitsAndLabelsHaveTheirOwnPath(t *testing.T) {
 	r := start(t)
 	expect(t, r.call(t, "GET", "/v2/models/m/versions/live/ready", ""), 400, failure(`version "live": want a positive whole number`))
 	expect(t, r.call(t, "GET", "/v2/models/m/versions/1/ready", ""), 200, `{"name":"m","ready":true}`)
-	expect(t, r.call(t, "GET", "/v2/models/m/labels/1/ready", ""), 404, failure(`model "m" has no label "1": GET /v1/models/m lists its labels`))
+	expect(t, r.call(t, "GET", "/v2/models/m/labels/1/ready", ""), 404, failure(`model "m" has no label "1": there is live: GET /v1/models/m lists its labels`))
 }
 
 func TestWireTrap8ServerNameIsConfigurable(t *testing.T) {

@@ -174,7 +174,7 @@ func TestRespondAsyncRefuses(t *testing.T) {
 		status           int
 		want             string
 	}{
-		{"model", "/v1/models/x:predict", "a", []string{plain}, 404, "Request for unknown model: 'x' is not found: GET /v1/models lists the models"},
+		{"model", "/v1/models/x:predict", "a", []string{plain}, 404, "Request for unknown model: 'x' is not found: there are empty, m: GET /v1/models lists the models"},
 		{"verb", "/v1/models/m:guess", "a", []string{plain}, 404, `unknown verb ":guess": want :predict`},
 		{"body", "/v1/models/m:predict", "{}", []string{"Content-Type: application/json"}, 400, `"instances" is missing: want {"instances": [...]}`},
 		{"empty body", "/v1/models/m:predict", "", []string{plain}, 400, "the body is empty: send the text"},

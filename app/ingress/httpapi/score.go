@@ -157,7 +157,7 @@ func callerOf(r *http.Request) (scoring.Caller, error) {
 	if at := strings.IndexFunc(key, unicode.IsControl); at >= 0 {
 		return scoring.Caller{}, scoring.Errorf(scoring.Invalid, "header x-onda-key has a control character at offset %d: want text without any", at)
 	}
-	return scoring.Caller{Key: key, App: r.Header.Get(callerHeader)}, nil
+	return scoring.Caller{Key: key, App: r.Header.Get(callerHeader), Lists: true}, nil
 }
 
 // idHeader carries the request's id, both ways.
