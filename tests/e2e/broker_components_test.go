@@ -89,16 +89,18 @@ type resource struct {
 }
 
 type componentSpec struct {
-	Type     string `yaml:"type"`
-	Version  string `yaml:"version"`
-	Metadata []struct {
-		Name   string `yaml:"name"`
-		Value  any    `yaml:"value"`
-		Secret struct {
-			Name string `yaml:"name"`
-			Key  string `yaml:"key"`
-		} `yaml:"secretKeyRef"`
-	} `yaml:"metadata"`
+	Type     string         `yaml:"type"`
+	Version  string         `yaml:"version"`
+	Metadata []metadataItem `yaml:"metadata"`
+}
+
+type metadataItem struct {
+	Name   string `yaml:"name"`
+	Value  any    `yaml:"value"`
+	Secret struct {
+		Name string `yaml:"name"`
+		Key  string `yaml:"key"`
+	} `yaml:"secretKeyRef"`
 }
 
 type subscriptionSpec struct {
