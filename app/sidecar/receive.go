@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ func (c *Client) Broker(ctx context.Context, topic string) (there, declared bool
 	}
 	for _, s := range found.GetSubscriptions() {
 		// A stream may be what an app left behind that was killed.
-		declared = declared || s.GetPubsubName() == c.config.PubSub && s.GetTopic() == topic && s.GetType() != runtime.PubsubSubscriptionType_STREAMING
+		declared = declared || c.to(s, topic) && !streams(s)
 	}
 	return there, declared, nil
 }
@@ -50,6 +51,9 @@ type Handle func(ctx context.Context, event []byte) (status string)
 // brings the bytes that were published, where it writes JSON anew over HTTP in bulk, with whole
 // numbers as floating-point ones.
 func (c *Client) Receive(ctx context.Context, topic, deadLetterTopic string, settings map[string]string, handle Handle) error {
+	if !c.formerEnded(ctx, topic) {
+		return nil
+	}
 	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	r := receiver{handle: handle}
@@ -75,6 +79,55 @@ func (c *Client) Receive(ctx context.Context, topic, deadLetterTopic string, set
 		return nil
 	}
 	return fmt.Errorf("the sidecar ended the subscription to %s: %w", topic, err)
+}
+
+const (
+	// formerPatience is longer than what the sidecar takes to end a stream: up to thirty seconds for
+	// the events that were in work.
+	formerPatience = 45 * time.Second
+	// settling is what its component takes after that.
+	settling = 500 * time.Millisecond
+)
+
+// formerEnded waits until the sidecar has ended the stream to a topic that this app left behind
+// when it was killed; false says that ctx ended first.
+//
+// With Kafka, Dapr 1.18 ends the subscription of a stream by the name of its topic, and some time
+// after the stream: a new one that begins in that moment is ended in place of the old one, without
+// a word, and no event comes until the sidecar is started again.
+func (c *Client) formerEnded(ctx context.Context, topic string) bool {
+	const look = 50 * time.Millisecond
+	for began, waited := time.Now(), false; time.Since(began) < formerPatience; waited = true {
+		found, err := c.dapr.GrpcClient().GetMetadata(ctx, &runtime.GetMetadataRequest{})
+		if err != nil || !slices.ContainsFunc(found.GetSubscriptions(), func(s *runtime.PubsubSubscription) bool { return c.to(s, topic) && streams(s) }) {
+			return !waited || pause(ctx, settling)
+		}
+		if !pause(ctx, look) {
+			return false
+		}
+	}
+	return true // it is another's, or will not end: better two streams than none
+}
+
+// to says whether a subscription is to this topic.
+func (c *Client) to(s *runtime.PubsubSubscription, topic string) bool {
+	return s.GetPubsubName() == c.config.PubSub && s.GetTopic() == topic
+}
+
+func streams(s *runtime.PubsubSubscription) bool {
+	return s.GetType() == runtime.PubsubSubscriptionType_STREAMING
+}
+
+// pause waits; false says that ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // whole adds to the settings of a subscription that events come as they were published.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/onda-serving/onda/app/sidecar/sidecartest"
 )
@@ -25,6 +26,7 @@ func TestBroker(t *testing.T) {
 		{"declared", map[string]string{"pubsub": "scoring.requests"}, true, true},
 	} {
 		fake.SetComponents(tt.components)
+		fake.FormerStream("pubsub", "scoring.requests", 1)
 		there, declared, err := c.Broker(t.Context(), "scoring.requests")
 		if err != nil || there != tt.there || declared != tt.declared {
 			t.Errorf("%s: got %t %t %v, want %t %t", tt.name, there, declared, err, tt.there, tt.declared)
@@ -47,6 +49,53 @@ func TestReceiveEndsBeforeItBegan(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Receive(ctx, "requests", "letters", nil, nil) }()
 	<-asked
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v, want no error: it was to end", err)
+	}
+}
+
+// TestReceiveAfterAFormerLife waits until the sidecar has ended the stream that is left of it, and
+// for no other.
+func TestReceiveAfterAFormerLife(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pubsub, topic string
+		left          int
+	}{
+		{"pubsub", "requests", 0},
+		{"pubsub", "orders", 2},
+		{"other", "requests", 2},
+	} {
+		fake := sidecartest.Start(t)
+		fake.FormerStream(tt.pubsub, tt.topic, 3)
+		c := client(t, fake, "")
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Receive(ctx, "requests", "letters", nil, nil) }()
+		fake.Subscribed()
+		if left := fake.FormerTimes(); left != tt.left {
+			t.Errorf("%s of %s: subscribed while the stream would be listed %d times more, want %d", tt.topic, tt.pubsub, left, tt.left)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReceiveEndsBeforeTheFormerLife is a stop while another stream has not ended.
+func TestReceiveEndsBeforeTheFormerLife(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	fake.FormerStream("pubsub", "requests", 1_000_000)
+	c := client(t, fake, "")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Receive(ctx, "requests", "letters", nil, nil) }()
+	for fake.FormerTimes() == 1_000_000 {
+		time.Sleep(time.Millisecond)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("got %v, want no error: it was to end", err)

@@ -150,6 +150,9 @@ type api struct {
 	subscribed chan *Subscription
 	endStreams chan struct{}
 	silent     chan struct{}
+	// former is listed by the next answers, so many.
+	former      *runtime.PubsubSubscription
+	formerTimes int
 }
 
 func (a *api) outbound(w http.ResponseWriter, r *http.Request) {

@@ -46,6 +46,22 @@ func (s *Sidecar) SetComponents(declared map[string]string) {
 	s.api.declared = declared
 }
 
+// FormerStream has the sidecar list a stream to a topic that a former life of the app left behind,
+// the next times that it is asked.
+func (s *Sidecar) FormerStream(pubsub, topic string, times int) {
+	s.api.mu.Lock()
+	defer s.api.mu.Unlock()
+	s.api.former = &runtime.PubsubSubscription{PubsubName: pubsub, Topic: topic, Type: runtime.PubsubSubscriptionType_STREAMING}
+	s.api.formerTimes = times
+}
+
+// FormerTimes is how often that stream is to be listed yet.
+func (s *Sidecar) FormerTimes() int {
+	s.api.mu.Lock()
+	defer s.api.mu.Unlock()
+	return s.api.formerTimes
+}
+
 // Subscribed waits for the next stream that is opened.
 func (s *Sidecar) Subscribed() *Subscription { return <-s.api.subscribed }
 
@@ -72,11 +88,13 @@ func (a *api) GetMetadata(context.Context, *runtime.GetMetadataRequest) (*runtim
 	found := &runtime.GetMetadataResponse{}
 	for name, topic := range a.declared {
 		found.RegisteredComponents = append(found.RegisteredComponents, &runtime.RegisteredComponents{Name: name, Type: "pubsub.fake"})
-		kind := runtime.PubsubSubscriptionType_DECLARATIVE
-		if topic == "" {
-			topic, kind = "scoring.requests", runtime.PubsubSubscriptionType_STREAMING // of a former life
+		if topic != "" {
+			found.Subscriptions = append(found.Subscriptions, &runtime.PubsubSubscription{PubsubName: name, Topic: topic, Type: runtime.PubsubSubscriptionType_DECLARATIVE})
 		}
-		found.Subscriptions = append(found.Subscriptions, &runtime.PubsubSubscription{PubsubName: name, Topic: topic, Type: kind})
+	}
+	if a.formerTimes > 0 {
+		a.formerTimes--
+		found.Subscriptions = append(found.Subscriptions, a.former)
 	}
 	return found, a.fault
 }
