@@ -28,6 +28,9 @@ QUICK ?=
 # What `make capacity` does.
 SEARCH ?=
 
+# What `make chaos` runs on.
+BROKER ?=
+
 # What `make image` builds, if it is said at all.
 TARGET ?= onda
 export TARGET
@@ -121,10 +124,10 @@ fuzz: ## Run each fuzz target for a while (FUZZTIME=20s)
 	@deploy/local/fuzz.sh $(FUZZTIME)
 
 .PHONY: chaos
-chaos: ## Try to lose events: kill Onda, its sidecar and Redis at random (EVENTS=100000 KILLS=20 ONLY=onda); needs redis-server
-	@$(SETUP) run
+chaos: ## Try to lose events: kill Onda, its sidecar and the broker at random (BROKER=redis, kafka or rabbitmq; EVENTS=100000 KILLS=20 ONLY=onda); needs the broker
+	@$(SETUP) run $(if $(filter kafka rabbitmq,$(BROKER)),brokers)
 	go build -o $(LOCAL)/bin/onda ./app/cmd/onda
-	go run ./tests/chaos/cmd/chaos -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20) $(if $(ONLY),-only $(ONLY))
+	go run ./tests/chaos/cmd/chaos $(if $(BROKER),-broker $(BROKER)) -events $(or $(EVENTS),100000) -kills $(or $(KILLS),20) $(if $(ONLY),-only $(ONLY))
 
 ##@ Ship
 

@@ -1,7 +1,9 @@
 // Package chaos tries to lose scoring events. It runs Onda behind its sidecar on a real Redis,
-// publishes events through a sidecar of its own, kills all three parts with SIGKILL while they
-// work, and moves the model's label all the while. Afterwards it counts: every event that
-// Redis acknowledged must be answered, and no event may have two answers that differ.
+// Kafka or RabbitMQ, publishes events through a sidecar of its own, kills all three parts with
+// SIGKILL while they work, and moves the model's label all the while. Afterwards it counts: every
+// event that the sidecar said the broker has must be answered, and no event may have two answers
+// that differ. What nothing answered is sent again, to see whether it was lost on its way in, or
+// its answer on its way out.
 package chaos
 
 import (
@@ -20,7 +22,9 @@ type Options struct {
 	Events int
 	// Kills is how many processes are killed.
 	Kills int
-	// Only names the part that is killed: onda, sidecar or redis; "" is all of them in turn.
+	// Broker is [Redis], [Kafka] or [RabbitMQ].
+	Broker string
+	// Only names the part that is killed: onda, sidecar or the broker; "" is all of them in turn.
 	Only string
 	// Seed decides which, and when.
 	Seed uint64
@@ -78,18 +82,20 @@ func (s *stack) run(ctx context.Context) (Report, error) {
 	jobs.spawn(func() error { return s.killAll(ctx) })
 	s.relabels.spawn(func() error { return s.relabel(ctx) })
 	err := s.answered(ctx)
-	took := time.Since(began)
-	if err == nil {
+	took := s.ledger.lastAnswer().Sub(began)
+	stuck := errors.Is(err, errStuck)
+	if stuck {
+		fmt.Fprintln(s.options.Log, err) // the report says what is missing
+		s.sendAgain(ctx)
+	}
+	if err == nil || stuck {
 		err = s.quiet(ctx)
 	}
 	cancel()
 	err = errors.Join(jobs.wait(), s.relabels.wait(), err)
 	report := s.ledger.report()
+	report.Broker, report.Hasty = s.server.Name, s.server.hasty
 	report.Took, report.Kills, report.Labels = took, s.kills(), int(s.labels.Load())
-	if errors.Is(err, errStuck) {
-		fmt.Fprintln(s.options.Log, err) // the report says what is missing
-		err = nil
-	}
 	return report, err
 }
 
@@ -125,9 +131,9 @@ func (s *stack) answered(ctx context.Context) error {
 }
 
 // quiet waits until nothing more comes: what was in work at a kill is delivered once more after
-// the processing timeout, and would be answered by then.
+// a time of the broker's, and would be answered by then.
 func (s *stack) quiet(ctx context.Context) error {
-	const enough = processingTimeout + 2*time.Second
+	enough := s.server.redelivery + 2*time.Second
 	last, seen := time.Now(), 0
 	for time.Since(last) < enough {
 		select {

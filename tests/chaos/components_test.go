@@ -13,22 +13,47 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestComponents copies what users run with.
+// TestComponents gives Onda all that users run with, and the run's own app a broker alone, with
+// shorter times for both.
 func TestComponents(t *testing.T) {
 	t.Parallel()
-	root, err := ondatest.Root()
-	if err != nil {
+	backend := ondatest.RedisAt("127.0.0.1:1").With(map[string]string{"processingTimeout": "4s", "redeliverInterval": "1000"})
+	onda, own := t.TempDir(), t.TempDir()
+	if err := writeComponents(onda, "app", backend); err != nil {
 		t.Fatal(err)
 	}
-	to := t.TempDir()
-	if err := writeComponents(root, to, "app", "127.0.0.1:1", "Component pubsub", "Subscription scoring-deadletters", "Resiliency onda"); err != nil {
+	if err := writeOwnComponents(own, "other", backend); err != nil {
 		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		folder      string
+		there, gone []string
+	}{
+		{onda, []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.deadletter\n", "    - app\n", "name: statestore\n"}, []string{"localhost", "- onda\n"}},
+		{own, []string{"value: 127.0.0.1:1\n", "value: 4s\n", "    - other\n"}, []string{"localhost", "- onda\n", "topic: scoring.deadletter", "type: state.redis"}},
+	} {
+		got := text(t, tt.folder)
+		for _, line := range tt.there {
+			if !strings.Contains(got, line) {
+				t.Errorf("there is no line %q in\n%s", line, got)
+			}
+		}
+		for _, line := range tt.gone {
+			if strings.Contains(got, line) {
+				t.Errorf("there is %q in\n%s", line, got)
+			}
+		}
+	}
+}
+
+// text is all that a folder's files have in them.
+func text(t *testing.T, folder string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %q, %v, want files", files, err)
 	}
 	var all strings.Builder
-	files, err := filepath.Glob(filepath.Join(to, "*.yaml"))
-	if err != nil || len(files) != 3 {
-		t.Fatalf("got %q, %v, want 3 files", files, err)
-	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -36,15 +61,21 @@ func TestComponents(t *testing.T) {
 		}
 		all.Write(text)
 	}
-	got := all.String()
-	for _, line := range []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.deadletter\n", "    - app\n"} {
-		if !strings.Contains(got, line) {
-			t.Errorf("there is no line %q in\n%s", line, got)
-		}
+	return all.String()
+}
+
+// TestBrokers knows each by its name, and no other.
+func TestBrokers(t *testing.T) {
+	t.Parallel()
+	if _, err := newServer("none", t.TempDir()); err == nil || !strings.Contains(err.Error(), `no broker "none": want redis, kafka or rabbitmq`) {
+		t.Errorf("got %v", err)
 	}
-	for _, line := range []string{"localhost", "- onda\n", "name: deadletters\nspec", "statestore\n  "} {
-		if strings.Contains(got, line) {
-			t.Errorf("there is %q in\n%s", line, got)
-		}
+	s, err := newServer(RabbitMQ, t.TempDir())
+	if err != nil {
+		ondatest.Missing(t, err.Error())
+	}
+	broker, beside := s.programs(t.TempDir())
+	if broker.name != RabbitMQ || len(beside) != 1 || beside[0].name != "epmd" || len(broker.env) == 0 {
+		t.Errorf("the broker is %s with %d settings, beside %d programs", broker.name, len(broker.env), len(beside))
 	}
 }

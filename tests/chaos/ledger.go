@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 )
 
 // The topics that the run listens to.
@@ -16,12 +18,13 @@ const (
 
 // answer is an event that answers another, as far as it matters.
 type answer struct {
-	ID            string `json:"id"`
-	Source        string `json:"source"`
-	RequestID     string `json:"requestid"`
-	RequestSource string `json:"requestsource"`
-	ModelVersion  string `json:"modelversion"`
-	ModelDigest   string `json:"modeldigest"`
+	ID            string    `json:"id"`
+	Source        string    `json:"source"`
+	RequestID     string    `json:"requestid"`
+	RequestSource string    `json:"requestsource"`
+	Time          time.Time `json:"time"`
+	ModelVersion  string    `json:"modelversion"`
+	ModelDigest   string    `json:"modeldigest"`
 	Data          struct {
 		Outputs []struct {
 			Data []float64 `json:"data"`
@@ -36,6 +39,8 @@ type known struct {
 	topic     string
 	// whole and content are of the first answer: the event as a whole, and what it says.
 	whole, content [sha256.Size]byte
+	// again is when it was sent once more because nothing answered it; zero for never.
+	again time.Time
 }
 
 // ledger keeps account of what was published and heard. It is safe for concurrent use.
@@ -46,11 +51,16 @@ type ledger struct {
 	heard  int
 	once   int // different events that were published
 	done   int // different events that were answered
+	last   time.Time
+	probes int
 }
+
+// probe begins the ids of events that only show that events are answered.
+const probe = "probe-"
 
 func newLedger(events int) *ledger { return &ledger{events: make([]known, events)} }
 
-// published notes that Redis has an event.
+// published notes that the broker has an event, as the sidecar says.
 func (l *ledger) published(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,6 +76,33 @@ func (l *ledger) progress() (published, answered int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.once, l.done
+}
+
+// lastAnswer is when an event was answered for the first time, the last of them so far.
+func (l *ledger) lastAnswer() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// probed says whether a probe was answered.
+func (l *ledger) probed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.probes > 0
+}
+
+// sendAgain lists what was published and not answered, and notes when that is sent again.
+func (l *ledger) sendAgain(now time.Time) (missing []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.events {
+		if e := &l.events[i]; e.published > 0 && !e.answered {
+			e.again = now
+			missing = append(missing, i)
+		}
+	}
+	return missing
 }
 
 func (l *ledger) heardSoFar() int {
@@ -84,6 +121,12 @@ func (l *ledger) hear(topic string, text []byte) error {
 	if a.RequestID == "" { // the sidecar's own dead letter is the request itself
 		a.RequestID, a.RequestSource = a.ID, a.Source
 	}
+	if strings.HasPrefix(a.RequestID, probe) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.probes++
+		return nil
+	}
 	i, err := strconv.Atoi(a.RequestID)
 	if err != nil || i < 0 || i >= len(l.events) || a.RequestSource != source {
 		return fmt.Errorf("an event on %s answers nothing that was published: %s", topic, text)
@@ -100,6 +143,7 @@ func (l *ledger) hear(topic string, text []byte) error {
 	case !e.answered:
 		e.answered, e.topic, e.whole, e.content = true, topic, whole, content
 		l.done++
+		l.answeredAgain(e, a)
 	case e.topic != topic || e.content != content:
 		l.counts.Contradicting++
 	case e.whole == whole:
@@ -109,6 +153,20 @@ func (l *ledger) hear(topic string, text []byte) error {
 	}
 	l.count(i, topic, a)
 	return nil
+}
+
+// answeredAgain tells what became of an event that was sent again: whether it is only now that it
+// arrived, or whether its answer was there and did not.
+func (l *ledger) answeredAgain(e *known, a answer) {
+	switch {
+	case e.again.IsZero():
+		l.last = time.Now()
+	case a.Time.Before(e.again):
+		l.counts.Kept++
+		fallthrough
+	default:
+		l.counts.Again++
+	}
 }
 
 // count counts by topic, and looks whether the answer is right.
@@ -134,7 +192,7 @@ func (l *ledger) report() Report {
 	r := l.counts
 	r.Distinct = l.done
 	for i, e := range l.events {
-		if e.answered {
+		if e.answered && e.again.IsZero() {
 			continue
 		}
 		r.Missing++

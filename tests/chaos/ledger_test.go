@@ -35,7 +35,7 @@ func TestLedger(t *testing.T) {
 		{"one of four", []heard{first}, Report{Results: 1, Distinct: 1, Missing: 3}, true},
 		{"byte for byte", []heard{first, first}, Report{Results: 2, Distinct: 1, Missing: 3, Identical: 1}, true},
 		{"another way through sidecars", []heard{first, {resultsTopic, strings.Replace(first.text, `"traceid": ""`, `"traceid": "00-1"`, 1)}}, Report{Results: 2, Distinct: 1, Missing: 3, Identical: 1}, true},
-		{"another time", []heard{first, {resultsTopic, result(3, 2, 6, `, "time": "later"`)}}, Report{Results: 2, Distinct: 1, Missing: 3, Alike: 1}, true},
+		{"another time", []heard{first, {resultsTopic, result(3, 2, 6, `, "time": "2026-01-01T00:00:00Z"`)}}, Report{Results: 2, Distinct: 1, Missing: 3, Alike: 1}, true},
 		{"another version", []heard{first, {resultsTopic, result(3, 1, 3, "")}}, Report{Results: 2, Distinct: 1, Missing: 3, Contradicting: 1}, true},
 		{"another number", []heard{first, {resultsTopic, result(3, 2, 7, "")}}, Report{Results: 2, Distinct: 1, Missing: 3, Contradicting: 1, Wrong: 1}, true},
 		{"a wrong number", []heard{{resultsTopic, result(3, 2, 7, "")}}, Report{Results: 1, Distinct: 1, Missing: 3, Wrong: 1}, true},
@@ -64,6 +64,57 @@ func TestLedger(t *testing.T) {
 				t.Errorf("%d events were heard, want %d", l.heardSoFar(), len(tt.heard))
 			}
 		})
+	}
+}
+
+// TestSentAgain tells an event that was lost from an answer that was.
+func TestSentAgain(t *testing.T) {
+	t.Parallel()
+	l := newLedger(4)
+	for i := range 4 {
+		l.published(i)
+	}
+	now := time.Now()
+	at := func(i int, moment time.Time) {
+		t.Helper()
+		if err := l.hear(resultsTopic, []byte(result(i, 1, float64(i), fmt.Sprintf(`, "time": %q`, moment.Format(time.RFC3339Nano))))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(0, now)
+	if again := l.sendAgain(now); fmt.Sprint(again) != "[1 2 3]" {
+		t.Errorf("%v are sent again, want 1, 2 and 3", again)
+	}
+	at(1, now.Add(-time.Minute))
+	at(2, now.Add(time.Second))
+	r := l.report()
+	if r.Missing != 3 || r.Again != 2 || r.Kept != 1 || !r.Failed() {
+		t.Errorf("got %+v", r)
+	}
+	r.Hasty = true
+	if !r.Failed() {
+		t.Error("an event that is missing for ever, and an answer that was lost, are no failure")
+	}
+	if r = (Report{Hasty: true, Missing: 2, Again: 2}); r.Failed() {
+		t.Error("an event that its sender has to send again is a failure")
+	}
+	if r.Hasty = false; !r.Failed() {
+		t.Error("an event that was lost is no failure")
+	}
+}
+
+// TestProbes are not counted.
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	l := newLedger(1)
+	if l.probed() {
+		t.Error("nothing was heard, and a probe was answered")
+	}
+	if err := l.hear(resultsTopic, []byte(strings.ReplaceAll(result(0, 1, 0, ""), `"requestid": "0"`, `"requestid": "probe-1"`))); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.report(); !l.probed() || r.Results != 0 || l.heardSoFar() != 0 {
+		t.Errorf("probed %t, %+v", l.probed(), r)
 	}
 }
 

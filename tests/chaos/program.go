@@ -15,6 +15,7 @@ type program struct {
 	path           string
 	args           []string
 	env            []string
+	up             func(context.Context) error // whether it takes connections; nil where others ask
 
 	mu  sync.Mutex
 	cmd *exec.Cmd // nil while it does not run

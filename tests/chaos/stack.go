@@ -1,17 +1,13 @@
 package chaos
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,12 +30,14 @@ type stack struct {
 	ledger  *ledger
 	client  *http.Client
 
-	redis, onda, sidecar, own *program
-	running                   *group
-	subscriber                *http.Server
-	redisAddress, ondaURL     string
-	sidecarURL, ownURL        string
-	subscriberAddress         string
+	server                     server
+	beside                     []*program // what the broker needs
+	broker, onda, sidecar, own *program
+	running                    *group
+	subscriber                 *http.Server
+	ondaURL                    string
+	sidecarURL, ownURL         string
+	subscriberAddress          string
 
 	relabels *group
 	labels   atomic.Int64
@@ -58,10 +56,10 @@ func newStack(ctx context.Context, dir string, o Options) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	redis, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, errors.New("redis-server is not there: install Redis, which is the package redis-server of Debian and redis of Homebrew")
+	if s.server, err = newServer(o.Broker, dir); err != nil { //nolint:contextcheck // it writes settings, and is bounded by its own time limit
+		return nil, err
 	}
+	s.broker, s.beside = s.server.programs(dir)
 	daprd, err := ondatest.Fetched("ONDA_TEST_DAPRD", "dapr", "*", ".dapr", "bin", "daprd")
 	if err != nil {
 		return nil, err
@@ -81,7 +79,7 @@ func newStack(ctx context.Context, dir string, o Options) (*stack, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return s, s.programs(root, dir, redis, daprd, library, binary)
+	return s, s.programs(root, dir, daprd, library, binary)
 }
 
 // writeModels makes the models folder.
@@ -99,8 +97,8 @@ func writeModels(folder string) error {
 }
 
 // programs says how each part is started.
-func (s *stack) programs(root, dir, redis, daprd, library, binary string) error {
-	ports, err := freePorts(14)
+func (s *stack) programs(root, dir, daprd, library, binary string) error {
+	ports, err := freePorts(12)
 	if err != nil {
 		return err
 	}
@@ -109,26 +107,14 @@ func (s *stack) programs(root, dir, redis, daprd, library, binary string) error 
 		ports = ports[1:]
 		return port
 	}
-	redisPort, ondaPort, subscriberPort := next(), next(), next()
-	s.redisAddress, s.ondaURL, s.subscriberAddress = proc.Local(redisPort), "http://"+proc.Local(ondaPort), proc.Local(subscriberPort)
+	ondaPort, subscriberPort := next(), next()
+	s.ondaURL, s.subscriberAddress = "http://"+proc.Local(ondaPort), proc.Local(subscriberPort)
 	ondaID, ownID := fmt.Sprintf("onda-chaos-%d", os.Getpid()), fmt.Sprintf("chaos-%d", os.Getpid())
 	ondaComponents, ownComponents := filepath.Join(dir, "components-onda"), filepath.Join(dir, "components-own")
-	if err := writeComponents(root, ondaComponents, ondaID, s.redisAddress); err != nil {
+	backend := s.server.Backend(filepath.Join(dir, "state.db")).With(s.server.settings)
+	if err := errors.Join(writeComponents(ondaComponents, ondaID, backend), writeOwnComponents(ownComponents, ownID, backend)); err != nil {
 		return err
 	}
-	if err := writeComponents(root, ownComponents, ownID, s.redisAddress, "Component pubsub", "Resiliency onda"); err != nil {
-		return err
-	}
-	redisDir := filepath.Join(dir, "redis")
-	if err := os.MkdirAll(redisDir, 0o750); err != nil {
-		return err
-	}
-	s.redis = &program{name: "redis", path: redis, dir: redisDir, log: logPath(dir, "redis"), args: []string{
-		"--port", strconv.Itoa(redisPort), "--bind", "127.0.0.1", "--dir", redisDir, "--daemonize", "no",
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
-		// So that what was lost can be traced: every command with its time, from the beginning.
-		"--aof-timestamp-enabled", "yes", "--auto-aof-rewrite-percentage", "0",
-	}}
 	ondaSidecar, ownSidecar := [5]int{next(), next(), next(), next(), next()}, [5]int{next(), next(), next(), next(), next()}
 	s.sidecarURL, s.ownURL = "http://"+proc.Local(ondaSidecar[0]), "http://"+proc.Local(ownSidecar[0])
 	config := filepath.Join(root, "components", "local", "config.yaml")
@@ -140,6 +126,7 @@ func (s *stack) programs(root, dir, redis, daprd, library, binary string) error 
 		"ONDA_LOG_FORMAT=json", "ONDA_LOG_LEVEL=warn", "ONDA_DRAIN_DELAY=0s", "ONDA_REGISTRY_CHANGES=open",
 		"DAPR_HTTP_PORT=" + strconv.Itoa(ondaSidecar[0]), "DAPR_GRPC_PORT=" + strconv.Itoa(ondaSidecar[1]),
 	}}
+	s.onda.env = append(s.onda.env, s.server.env...)
 	if s.options.Forget {
 		s.onda.env = append(s.onda.env, "ONDA_ANSWER_TTL=0s")
 	}
@@ -183,8 +170,7 @@ func (s *stack) start(ctx context.Context) error {
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
-	s.running.spawn(func() error { return s.redis.keep(ctx) })
-	if err := eventually(ctx, "Redis answers", s.ping); err != nil {
+	if err := s.startBroker(ctx); err != nil {
 		return err
 	}
 	for _, p := range []*program{s.onda, s.sidecar, s.own} {
@@ -201,7 +187,38 @@ func (s *stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.flows(ctx)
+}
+
+// startBroker starts the broker, and waits until it is in service.
+func (s *stack) startBroker(ctx context.Context) error {
+	for _, p := range append(s.beside, s.broker) {
+		s.running.spawn(func() error { return p.keep(ctx) })
+		if err := eventually(ctx, p.name+" takes connections", p.up); err != nil {
+			return err
+		}
+	}
+	if err := eventually(ctx, s.server.name+" answers", s.server.Answers); err != nil {
+		return err
+	}
+	return s.server.MakeTopics(ctx, partitions)
+}
+
+// flows waits until events are answered: what is published before somebody listens, some brokers
+// throw away.
+func (s *stack) flows(ctx context.Context) error {
+	number := 0
+	return eventually(ctx, "the first event is answered", func(ctx context.Context) error {
+		if s.ledger.probed() {
+			return nil
+		}
+		if number++; number%25 == 1 {
+			if status, err := s.send(ctx, http.MethodPost, s.publishURL(), cloudEvents, scoringEvent(probe+strconv.Itoa(number), 1)); err != nil || status != http.StatusNoContent {
+				return fmt.Errorf("publish: status %d, %w", status, err)
+			}
+		}
+		return errors.New("none was")
+	})
 }
 
 // wait waits until all parts are gone; the context has ended.
@@ -242,24 +259,4 @@ func (s *stack) get(ctx context.Context, url string, status int) error {
 		return fmt.Errorf("GET %s: %s, want %d", url, response.Status, status)
 	}
 	return nil
-}
-
-// ping asks Redis whether it takes commands.
-func (s *stack) ping(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.redisAddress)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	if err == nil && strings.TrimSpace(answer) != "+PONG" {
-		err = fmt.Errorf("redis answers %q", answer)
-	}
-	return err
 }

@@ -24,14 +24,20 @@ const (
 	source = "chaos"
 )
 
+// cloudEvents is their content type.
+const cloudEvents = "application/cloudevents+json"
+
 // requestEvent is what is published for a number.
-func requestEvent(i int) []byte {
+func requestEvent(i int) []byte { return scoringEvent(strconv.Itoa(i), i) }
+
+// scoringEvent asks about a number.
+func scoringEvent(id string, i int) []byte {
 	input := map[string]any{"name": "INPUT", "datatype": "FP32", "shape": []int{1, 1}, "data": []int{i}}
 	if isBad(i) {
 		input["data"] = []string{"no number"}
 	}
 	text, err := json.Marshal(map[string]any{
-		"specversion": "1.0", "id": strconv.Itoa(i), "source": source, "type": "onda.score.request.v1", "subject": modelName,
+		"specversion": "1.0", "id": id, "source": source, "type": "onda.score.request.v1", "subject": modelName,
 		"datacontenttype": "application/json", "data": map[string]any{"inputs": []any{input}},
 	})
 	if err != nil {
@@ -43,7 +49,7 @@ func requestEvent(i int) []byte {
 func isBad(i int) bool { return (i+1)%badEvery == 0 }
 
 // publishAll publishes every event, and some twice. An event counts when the sidecar said that
-// Redis has it; before that it is sent again, as the same event.
+// the broker has it; before that it is sent again, as the same event.
 func (s *stack) publishAll(ctx context.Context) error {
 	numbers := make(chan int)
 	var all sync.WaitGroup
@@ -87,12 +93,31 @@ func copies(i int) int {
 // publish sends an event until it is acknowledged; false when the run ended before.
 func (s *stack) publish(ctx context.Context, event []byte) bool {
 	for {
-		status, err := s.send(ctx, http.MethodPost, s.ownURL+"/v1.0/publish/pubsub/scoring.requests", "application/cloudevents+json", event)
+		status, err := s.send(ctx, http.MethodPost, s.publishURL(), cloudEvents, event)
 		if err == nil && status == http.StatusNoContent {
 			return true
 		}
 		if !sleep(ctx, 100*time.Millisecond) {
 			return false
+		}
+	}
+}
+
+func (s *stack) publishURL() string { return s.ownURL + "/v1.0/publish/pubsub/scoring.requests" }
+
+// sendAgain publishes once more what nothing answered, as a sender does who must be sure, and
+// waits for the answers.
+func (s *stack) sendAgain(ctx context.Context) {
+	missing := s.ledger.sendAgain(time.Now())
+	fmt.Fprintf(s.options.Log, "sending %d events again\n", len(missing))
+	for _, i := range missing {
+		if !s.publish(ctx, requestEvent(i)) {
+			return
+		}
+	}
+	for end := time.Now().Add(s.options.Patience); time.Now().Before(end); {
+		if _, answered := s.ledger.progress(); answered == s.options.Events || !sleep(ctx, 100*time.Millisecond) {
+			return
 		}
 	}
 }
@@ -125,11 +150,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // always work in the middle of which a part ends, and what is killed has come back before.
 func (s *stack) killAll(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(s.options.Seed, 1)) //nolint:gosec // no secret
-	programs := slices.DeleteFunc([]*program{s.onda, s.sidecar, s.redis}, func(p *program) bool {
+	programs := slices.DeleteFunc([]*program{s.onda, s.sidecar, s.broker}, func(p *program) bool {
 		return s.options.Only != "" && p.name != s.options.Only
 	})
 	if len(programs) == 0 {
-		return fmt.Errorf("there is no part %q: want onda, sidecar or redis", s.options.Only)
+		return fmt.Errorf("there is no part %q: want onda, sidecar or %s", s.options.Only, s.server.name)
 	}
 	moments := make([]int, s.options.Kills)
 	for i := range moments {

@@ -13,8 +13,8 @@ import (
 )
 
 // Broker is a server of events of one node, with nothing in it at first, and all that it takes to
-// run it. Tests start one with [Kafka] or [RabbitMQ]; other programs start the Programs of
-// [NewKafka] or [NewRabbitMQ] in their own way.
+// run it. Tests start one with [Redis], [Kafka] or [RabbitMQ]; other programs start the Programs of
+// [NewRedis], [NewKafka] or [NewRabbitMQ] in their own way.
 type Broker struct {
 	// Name is what people call it, with its version.
 	Name string
@@ -28,9 +28,9 @@ type Broker struct {
 	// MakeTopics makes Onda's topics, with so many partitions where there are any. It is called
 	// once, when the broker is in service.
 	MakeTopics func(ctx context.Context, partitions int) error
-
-	folder string            // below components
-	values map[string]string // of both components there
+	// Backend keeps events in the server, and state in a file where the server keeps none. Nobody
+	// has to say who he is, but for those that anybody knows.
+	Backend func(state string) Backend
 }
 
 // Program is one that has to run.
@@ -61,10 +61,11 @@ func (n notInstalledError) Error() string { return string(n) }
 // Is makes it an [ErrNotInstalled].
 func (notInstalledError) Is(target error) bool { return target == ErrNotInstalled }
 
-// Backend keeps events in the server, and state in a file. Nobody has to say who he is, but for
-// those that anybody knows.
-func (b *Broker) Backend(state string) Backend {
-	return Backend{folder: b.folder, values: map[string]map[string]string{"statestore": {"connectionString": state}, "pubsub": b.values, "deadletters": b.values}}
+// onFolder gives backends of a folder of components, with values of both brokers there.
+func onFolder(folder string, values map[string]string) func(state string) Backend {
+	return func(state string) Backend {
+		return Backend{folder: folder, values: map[string]map[string]string{"statestore": {"connectionString": state}, "pubsub": values, "deadletters": values}}
+	}
 }
 
 // BrokerServer is a [Broker] that runs for the time of a test.

@@ -18,6 +18,8 @@ import (
 type Backend struct {
 	// folder holds the components that take the place of the local ones; "" for none.
 	folder string
+	// state is another folder, whose statestore.yaml takes the place of the local one; "" for none.
+	state string
 	// values replace metadata of components: by the component's name, and the item's.
 	values map[string]map[string]string
 }
@@ -26,6 +28,25 @@ type Backend struct {
 // sidecar.
 func SQLite(file string) Backend {
 	return Backend{values: map[string]map[string]string{"statestore": {"connectionString": file}}}
+}
+
+// With is the backend with other settings of the broker, for events and for dead letters.
+func (b Backend) With(settings map[string]string) Backend {
+	values := map[string]map[string]string{}
+	for name, own := range b.values {
+		values[name] = maps.Clone(own)
+		if name != "statestore" {
+			maps.Copy(values[name], settings)
+		}
+	}
+	return Backend{folder: b.folder, state: b.state, values: values}
+}
+
+// WithStateOn is the backend with its state in the Redis at an address.
+func (b Backend) WithStateOn(redis string) Backend {
+	values := maps.Clone(b.values)
+	values["statestore"] = map[string]string{"redisHost": redis}
+	return Backend{folder: b.folder, state: "redis", values: values}
 }
 
 // Backend keeps state and events in the server.
@@ -68,6 +89,10 @@ func WriteComponents(to, appID string, b Backend) error {
 		for _, file := range found {
 			files[filepath.Base(file)] = file
 		}
+	}
+	if b.state != "" {
+		const name = "statestore.yaml"
+		files[name] = filepath.Join(root, "components", b.state, name)
 	}
 	replaced := 0
 	for _, name := range slices.Sorted(maps.Keys(files)) {

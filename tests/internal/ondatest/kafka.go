@@ -54,7 +54,7 @@ func NewKafka(dir string, settings ...string) (*Broker, error) {
 	return &Broker{
 		Name: k.name(), Addr: k.addr, Answers: k.answers, MakeTopics: k.makeTopics,
 		Programs: []Program{{Name: "kafka", Path: java, Args: k.args("-Dlog4j2.level=WARN", "kafka.Kafka", file), Dir: dir, Addr: k.addr}},
-		folder:   "kafka", values: map[string]string{"brokers": k.addr, "authType": "none"},
+		Backend:  onFolder("kafka", map[string]string{"brokers": k.addr, "authType": "none"}),
 	}, nil
 }
 

@@ -53,7 +53,7 @@ func NewRabbitMQ(dir string, settings ...string) (*Broker, error) {
 			{Name: "epmd", Path: "epmd", Dir: dir, Env: env, Addr: Loopback(names)},
 			{Name: "rabbitmq", Path: filepath.Join(bin, "rabbitmq-server"), Args: []string{"-noinput"}, Dir: dir, Env: env, Addr: addr},
 		},
-		folder: "rabbitmq", values: map[string]string{"connectionString": "amqp://guest:guest@" + addr + "/"},
+		Backend: onFolder("rabbitmq", map[string]string{"connectionString": "amqp://guest:guest@" + addr + "/"}),
 	}, nil
 }
 

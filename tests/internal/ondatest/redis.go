@@ -3,6 +3,7 @@ package ondatest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -13,56 +14,50 @@ import (
 )
 
 // RedisServer is a Redis of a test, with nothing in it at first. What it has acknowledged
-// survives [RedisServer.Kill].
-type RedisServer struct {
-	*Process
-
-	// Addr is its host and port, the same after a restart.
-	Addr string
-
-	t       *testing.T
-	program string
-	args    []string
-	dir     string
-}
+// survives [Process.Kill].
+type RedisServer struct{ *BrokerServer }
 
 // Redis starts a Redis for the time of a test. Further settings come as names and values in
 // turn, such as "--proto-max-bulk-len", "1mb".
 func Redis(t *testing.T, settings ...string) *RedisServer {
 	t.Helper()
+	b, err := NewRedis(t.TempDir(), settings...)
+	if errors.Is(err, ErrNotInstalled) {
+		Missing(t, err.Error())
+	}
+	return &RedisServer{b.start(t, err)}
+}
+
+// NewRedis gives a Redis whose data are in a folder, which must be empty. The error is
+// [ErrNotInstalled] where it is not there.
+func NewRedis(dir string, settings ...string) (*Broker, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		Missing(t, "redis-server is not there: install Redis, which is the package redis-server of Debian and redis of Homebrew")
+		return nil, notInstalledError("redis-server is not there: install Redis, which is the package redis-server of Debian and redis of Homebrew")
 	}
-	port := FreePort(t)
-	r := &RedisServer{Addr: Loopback(port), t: t, program: program, dir: t.TempDir()}
-	r.args = []string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", r.dir, "--daemonize", "no",
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	addr := Loopback(port)
+	args := append([]string{
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no",
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "",
-	}
-	r.args = append(r.args, settings...)
-	r.start()
-	return r
-}
-
-// Restart starts the server again, with what it had saved. One that runs is killed first.
-func (r *RedisServer) Restart() {
-	r.t.Helper()
-	r.Kill()
-	r.start()
-}
-
-func (r *RedisServer) start() {
-	r.t.Helper()
-	r.Process = Start(r.t, "redis", r.dir, nil, r.program, r.args...)
-	r.Wait(r.t, "redis answers", r.ping)
+	}, settings...)
+	return &Broker{
+		Name: "Redis", Addr: addr,
+		Programs:   []Program{{Name: "redis", Path: program, Args: args, Dir: dir, Addr: addr}},
+		Answers:    func(ctx context.Context) error { return ping(ctx, addr) },
+		MakeTopics: func(context.Context, int) error { return nil }, // a stream begins with its first event
+		Backend:    func(string) Backend { return RedisAt(addr) },
+	}, nil
 }
 
 // ping asks the server whether it takes commands: while it reads its file it does not.
-func (r *RedisServer) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func ping(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.Addr)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("ask redis: %w", err)
 	}

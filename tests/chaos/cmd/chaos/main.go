@@ -1,6 +1,6 @@
 // Command chaos tries to lose scoring events, and says what became of them:
 //
-//	go run ./tests/chaos/cmd/chaos -events 100000 -kills 20
+//	go run ./tests/chaos/cmd/chaos -broker kafka -events 100000 -kills 20
 //
 // It exits with 1 when an event was lost, or has two answers that contradict each other.
 package main
@@ -32,8 +32,9 @@ func run(ctx context.Context, args []string) error {
 	o := chaos.Options{Log: os.Stderr}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.Events, "events", 100_000, "how many different events to publish")
-	flags.IntVar(&o.Kills, "kills", 20, "how often to kill Onda, its sidecar or Redis")
-	flags.StringVar(&o.Only, "only", "", "kill nothing but this: onda, sidecar or redis")
+	flags.StringVar(&o.Broker, "broker", chaos.Redis, "the broker: redis, kafka or rabbitmq")
+	flags.IntVar(&o.Kills, "kills", 20, "how often to kill Onda, its sidecar or the broker")
+	flags.StringVar(&o.Only, "only", "", "kill nothing but this: onda, sidecar, or the broker by its name")
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides which and when")
 	flags.BoolVar(&o.Forget, "forget", false, "run Onda without its memory of answers, to see what that changes")
 	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long nothing may be answered before the run gives up")
