@@ -23,8 +23,8 @@ func eventWays() []string {
 func (p *page) events(r suite.Result) {
 	p.say("The same question to the same model by every way: the JSON of a call (`/v2/models/mlp-32/infer` and `/v1/models/faq-matching:predict`)")
 	p.say("is the `data` of an event. An event is over when a streaming subscription heard its result, so its time has everything in it: the broker")
-	p.say("twice, and the answer that Onda keeps in the state store before it publishes it. Components are those of `components/local`,")
-	p.say("`redis` (state in Redis, too), `kafka` and `rabbitmq` (state in SQLite). Topics in memory live in Onda's own sidecar: events are published")
+	p.say("twice, and the answer that Onda keeps in the state store before it publishes it. Components are those of `components/local`")
+	p.say("(state in SQLite), and of `redis`, `kafka` and `rabbitmq` (state in Redis). Topics in memory live in Onda's own sidecar: events are published")
 	p.say("and heard there. On the others another app publishes and listens, through its own sidecar and under its own consumer id: each event goes")
 	p.say("through each sidecar twice, and through the broker twice. The calls, direct and through the caller's sidecar and Onda's,")
 	p.say("go to the Onda with the broker in memory. All ways take turns in each round, so that what they have in common is the machine.\n")

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,6 +18,7 @@ type eventBroker struct {
 	way       string
 	processes []*proc.Process
 	mesh      *mesh
+	state     string // the address of the Redis that it is, if it is one
 }
 
 // pids are all processes of the server.
@@ -46,8 +48,9 @@ func stopAll(brokers []eventBroker) {
 // startBrokers starts all brokers that are on this machine, each with an Onda. The notes say what
 // each is, or why it is not there. What it started is in brokers even if there is an error.
 func (b *Bench) startBrokers(ctx context.Context) (brokers []eventBroker, notes []string, err error) {
-	for _, start := range []func(context.Context) (eventBroker, string, error){b.redisBroker, b.kafkaBroker, b.rabbitBroker} {
-		e, note, err := start(ctx)
+	state := "" // the Redis of the first, if it is there: it is what replicas of Onda can share
+	for _, start := range []func(ctx context.Context, state string) (eventBroker, string, error){b.redisBroker, b.kafkaBroker, b.rabbitBroker} {
+		e, note, err := start(ctx, state)
 		switch {
 		case errors.Is(err, errNoRedis), errors.Is(err, ondatest.ErrNotInstalled):
 			notes = append(notes, e.way+": not measured: "+err.Error())
@@ -57,24 +60,33 @@ func (b *Bench) startBrokers(ctx context.Context) (brokers []eventBroker, notes 
 			return brokers, nil, err
 		}
 		brokers, notes = append(brokers, e), append(notes, note)
+		state = cmp.Or(state, e.state)
 	}
 	return brokers, notes, nil
 }
 
+// withState is a backend with its state on the Redis at an address, if there is one.
+func withState(of func(state string) ondatest.Backend, redis string) func(state string) ondatest.Backend {
+	if redis == "" {
+		return of
+	}
+	return func(state string) ondatest.Backend { return of(state).WithStateOn(redis) }
+}
+
 // redisBroker keeps events and state.
-func (b *Bench) redisBroker(ctx context.Context) (e eventBroker, note string, err error) {
+func (b *Bench) redisBroker(ctx context.Context, _ string) (e eventBroker, note string, err error) {
 	e.way = EventsRedis
 	address, server, err := b.startRedis(ctx)
 	if err != nil {
 		return e, "", err
 	}
-	e.processes = []*proc.Process{server}
+	e.processes, e.state = []*proc.Process{server}, address
 	e.mesh, err = b.startEvents(ctx, "redis", onRedis(address))
 	return e, b.redisVersion(ctx) + "; its append-only file is synced every second (appendfsync everysec): what it acknowledged in the last second is lost with the machine, and not with the program", err
 }
 
 // kafkaBroker is one node that is broker and controller.
-func (b *Bench) kafkaBroker(ctx context.Context) (e eventBroker, note string, err error) {
+func (b *Bench) kafkaBroker(ctx context.Context, state string) (e eventBroker, note string, err error) {
 	e.way = EventsKafka
 	folder, err := b.emptied("events-kafka-server")
 	if err != nil {
@@ -87,12 +99,12 @@ func (b *Bench) kafkaBroker(ctx context.Context) (e eventBroker, note string, er
 	if err := b.startBroker(ctx, &e, server); err != nil {
 		return e, "", err
 	}
-	e.mesh, err = b.startEvents(ctx, "kafka", eventBackend{of: server.Backend})
+	e.mesh, err = b.startEvents(ctx, "kafka", eventBackend{of: withState(server.Backend, state)})
 	return e, server.Name + ": one node, replication factor 1, a Java that starts fast (384 MB, no second compiler), and its own settings for writing to disk: in the time of the kernel, not for each message", err
 }
 
 // rabbitBroker is one node, with quorum queues for requests.
-func (b *Bench) rabbitBroker(ctx context.Context) (e eventBroker, note string, err error) {
+func (b *Bench) rabbitBroker(ctx context.Context, state string) (e eventBroker, note string, err error) {
 	e.way = EventsRabbitMQ
 	folder, err := b.emptied("events-rabbitmq-server")
 	if err != nil {
@@ -106,7 +118,7 @@ func (b *Bench) rabbitBroker(ctx context.Context) (e eventBroker, note string, e
 		return e, "", err
 	}
 	// What components/rabbitmq says to set with it.
-	e.mesh, err = b.startEvents(ctx, "rabbitmq", eventBackend{of: server.Backend, env: []string{"ONDA_REQUESTS_METADATA=queueType:quorum"}})
+	e.mesh, err = b.startEvents(ctx, "rabbitmq", eventBackend{of: withState(server.Backend, state), env: []string{"ONDA_REQUESTS_METADATA=queueType:quorum"}})
 	return e, server.Name + ": one node; requests are in a quorum queue and results in a classic one, both on disk, and each message is confirmed once it is there", err
 }
 
