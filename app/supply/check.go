@@ -19,6 +19,9 @@ import (
 // checkedFolder holds a file for each version that passed its trial.
 const checkedFolder = "checked"
 
+// newBegin is how the name of a file begins that is not whole yet.
+const newBegin = "new-"
+
 // Check implements registry.Checker. A version that passed is not tried again with the same
 // files, runtime and device; one that failed is, because the cause may be mended.
 func (s *Supply) Check(ctx context.Context, ref artifact.Ref, v catalog.Version) error {
@@ -65,7 +68,7 @@ func (s *Supply) remember(note string, report verify.Report) {
 
 // replaceFile writes a file that is whole at any moment, whoever else writes it.
 func replaceFile(name string, text []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(name), "new-*")
+	file, err := os.CreateTemp(filepath.Dir(name), newBegin+"*")
 	if err != nil {
 		return err
 	}

@@ -46,19 +46,23 @@ type Supply struct {
 	sources blobs.Allow
 	cache   *diskcache.Cache
 	store   *blobs.Store // nil where there is none
+
+	temporary *temporary // nil where the folder stays
 }
 
 // Open makes a supply. The error names the setting that is wrong.
 func Open(ctx context.Context, config Config) (s *Supply, err error) {
 	s = &Supply{config: config, dir: config.Dir, sources: config.Sources}
 	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "onda-"); err != nil {
+		if s.temporary, err = newTemporary(config.Log); err != nil {
 			return nil, fmt.Errorf("make a temporary folder for fetched models: %w (ONDA_ARTIFACT_CACHE sets one)", err)
 		}
+		s.dir = s.temporary.dir
 	}
 	if err := os.MkdirAll(filepath.Join(s.dir, checkedFolder), 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("ONDA_ARTIFACT_CACHE=%s: %w", config.Dir, err), s.Close())
 	}
+	tidy(s.dir, config.Log)
 	if err := s.sources.Validate(); err != nil {
 		return nil, errors.Join(err, s.Close()) // it names the setting
 	}
@@ -80,8 +84,8 @@ func (s *Supply) Close() error {
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
-	if s.config.Dir == "" {
-		errs = append(errs, os.RemoveAll(s.dir))
+	if s.temporary != nil {
+		errs = append(errs, s.temporary.remove())
 	}
 	return errors.Join(errs...)
 }
@@ -89,13 +93,17 @@ func (s *Supply) Close() error {
 // Store is the artifact store; nil where there is none.
 func (s *Supply) Store() *blobs.Store { return s.store }
 
+// snapshotName is the name of that file. While it is written anew, its new text is in a file
+// whose name begins so.
+const snapshotName = "registry.json"
+
 // Snapshot is the file that keeps the registry's documents for the next start; "" where
 // nothing is kept.
 func (s *Supply) Snapshot() string {
 	if s.config.Dir == "" {
 		return ""
 	}
-	return filepath.Join(s.dir, "registry.json")
+	return filepath.Join(s.dir, snapshotName)
 }
 
 // Fetch implements registry.Files.

@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == command {
 		os.Exit(child())
 	}
+	if len(os.Args) > 1 && os.Args[1] == victimArgument {
+		os.Exit(victim(os.Stdin))
+	}
 	goleak.VerifyTestMain(m)
 }
 
