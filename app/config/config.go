@@ -73,6 +73,7 @@ type Config struct {
 	RequestsTopic    string        `envconfig:"ONDA_REQUESTS_TOPIC" default:"scoring.requests" desc:"topic of scoring events; Onda subscribes to it unless the sidecar's components do"`
 	RequestsMetadata string        `envconfig:"ONDA_REQUESTS_METADATA" desc:"what the broker wants to know of that subscription, such as queueType:quorum; with commas between"`
 	ResultsTopic     string        `envconfig:"ONDA_RESULTS_TOPIC" default:"scoring.results" desc:"topic of result events"`
+	MaxPublished     Size          `envconfig:"ONDA_MAX_PUBLISHED" default:"0" desc:"largest event that Onda publishes, in place of the broker's own word: a result that is larger becomes a dead letter. Needed with RabbitMQ, a kilobyte below its max_message_size; 0 leaves it to the broker"`
 	DeadLetterTopic  string        `envconfig:"ONDA_DEAD_LETTER_TOPIC" default:"scoring.deadletter" desc:"topic of events that no retry can mend"`
 	EventsAtOnce     int           `envconfig:"ONDA_EVENTS_AT_ONCE" default:"256" desc:"events that are scored at a time; the others wait, and with them the broker"`
 	AnswerTTL        time.Duration `envconfig:"ONDA_ANSWER_TTL" default:"24h" desc:"how long the state store keeps what events were answered, so that a repeated event gets the same answer; longer than the broker goes on delivering one. 0 keeps nothing: a repeated event is scored again"`

@@ -150,7 +150,7 @@ func (a *App) connect() (err error) {
 	address, encrypted := a.config.SidecarGRPC()
 	a.sidecar, err = sidecar.New(sidecar.Config{
 		GRPCAddress: address, TLS: encrypted, HTTPAddress: a.config.SidecarHTTP(), APIToken: a.config.DaprAPIToken.Reveal(),
-		StateStore: a.config.StateStore, PubSub: a.config.PubSub,
+		StateStore: a.config.StateStore, PubSub: a.config.PubSub, MaxPublished: int(a.config.MaxPublished),
 	})
 	return err
 }

@@ -40,6 +40,10 @@ type Config struct {
 	APIToken string
 	// StateStore and PubSub name the components.
 	StateStore, PubSub string
+	// MaxPublished bounds an event that is published, in bytes; 0 leaves that to the broker. With
+	// RabbitMQ the sidecar of Dapr 1.18 says that it published what the broker refused for its size,
+	// and the refusal ends the connection: what it was to answer comes again, for ever.
+	MaxPublished int
 }
 
 // Client talks to one sidecar. It is safe for concurrent use.
@@ -222,6 +226,9 @@ func (c *Client) overtaken(ctx context.Context, key, etag string) bool {
 // it on as it is, extensions included. An event that is larger than the sidecar or the broker
 // takes gives a [scoring.Error] with code TooLarge: it will be too large again.
 func (c *Client) Publish(ctx context.Context, topic string, cloudEvent []byte) error {
+	if most := c.config.MaxPublished; most > 0 && len(cloudEvent) > most {
+		return scoring.Errorf(scoring.TooLarge, "the event of %d bytes is larger than ONDA_MAX_PUBLISHED=%d", len(cloudEvent), most)
+	}
 	err := c.dapr.PublishEvent(ctx, c.config.PubSub, topic, cloudEvent, dapr.PublishEventWithContentType("application/cloudevents+json"))
 	who, large := tooLarge(err)
 	switch {

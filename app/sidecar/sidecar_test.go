@@ -19,9 +19,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func client(t *testing.T, fake *sidecartest.Sidecar, token string) *sidecar.Client {
 	t.Helper()
-	c, err := sidecar.New(sidecar.Config{
-		GRPCAddress: fake.GRPCAddress, HTTPAddress: fake.HTTPAddress, APIToken: token, StateStore: "statestore", PubSub: "pubsub",
-	})
+	return clientOf(t, fake, sidecar.Config{APIToken: token})
+}
+
+// clientOf is client with settings.
+func clientOf(t *testing.T, fake *sidecartest.Sidecar, config sidecar.Config) *sidecar.Client {
+	t.Helper()
+	config.GRPCAddress, config.HTTPAddress, config.StateStore, config.PubSub = fake.GRPCAddress, fake.HTTPAddress, "statestore", "pubsub"
+	c, err := sidecar.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +173,23 @@ func TestTooLarge(t *testing.T) {
 		if err := c.SaveFor(t.Context(), "k", []byte(`{}`), "", time.Hour); scoring.CodeOf(err) != tt.code {
 			t.Errorf("save, %v: got %v, want %s", tt.fault, scoring.CodeOf(err), tt.code)
 		}
+	}
+}
+
+// TestPublishesNothingLarger than it may, and what is as large.
+func TestPublishesNothingLarger(t *testing.T) {
+	t.Parallel()
+	fake := sidecartest.Start(t)
+	c := clientOf(t, fake, sidecar.Config{MaxPublished: 12})
+	if err := c.Publish(t.Context(), "t", []byte(`{"id":"abc"}`)); err != nil {
+		t.Error(err)
+	}
+	err := c.Publish(t.Context(), "t", []byte(`{"id":"abcd"}`))
+	if scoring.CodeOf(err) != scoring.TooLarge || !strings.Contains(err.Error(), "13 bytes is larger than ONDA_MAX_PUBLISHED=12") {
+		t.Errorf("got %v", err)
+	}
+	if got := fake.Published(); len(got) != 1 {
+		t.Errorf("%d events were published, want 1", len(got))
 	}
 }
 
