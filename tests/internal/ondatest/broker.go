@@ -31,6 +31,8 @@ type Broker struct {
 	// Backend keeps events in the server, and state in a file where the server keeps none. Nobody
 	// has to say who he is, but for those that anybody knows.
 	Backend func(state string) Backend
+
+	tool func(ctx context.Context, name string, args ...string) error // one of Kafka's; nil for others
 }
 
 // Program is one that has to run.
@@ -104,6 +106,16 @@ func (s *BrokerServer) Restart() {
 	s.Kill()
 	s.Process = s.Programs[len(s.Programs)-1].start(s.t)
 	s.ready()
+}
+
+// KafkaTool runs one of Kafka's own programs, by the name of its class.
+func (s *BrokerServer) KafkaTool(name string, args ...string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if err := s.tool(ctx, name, args...); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *BrokerServer) ready() {

@@ -42,6 +42,16 @@ func (b Backend) With(settings map[string]string) Backend {
 	return Backend{folder: b.folder, state: b.state, values: values}
 }
 
+// Only is the backend with these values of the broker, names and values in turn, and no others:
+// what the files have of it stands.
+func (b Backend) Only(pairs ...string) Backend {
+	broker := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		broker[pairs[i]] = pairs[i+1]
+	}
+	return Backend{folder: b.folder, state: b.state, values: map[string]map[string]string{"statestore": b.values["statestore"], "pubsub": broker, "deadletters": broker}}
+}
+
 // WithStateOn is the backend with its state in the Redis at an address.
 func (b Backend) WithStateOn(redis string) Backend {
 	values := maps.Clone(b.values)

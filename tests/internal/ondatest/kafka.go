@@ -16,7 +16,7 @@ const KafkaPartitions = 4
 
 // Kafka starts a Kafka for the time of a test, with Onda's topics: one process that is broker
 // and controller. Further settings come as lines of server.properties, such as
-// "message.max.bytes=100000".
+// "message.max.bytes=100000"; {clients} and {controller} in them stand for its addresses.
 func Kafka(t *testing.T, settings ...string) *BrokerServer {
 	t.Helper()
 	b, err := NewKafka(t.TempDir(), settings...)
@@ -42,7 +42,11 @@ func NewKafka(dir string, settings ...string) (*Broker, error) {
 		return nil, err
 	}
 	k := kafka{jars: jars, java: java, dir: dir, addr: Loopback(ports[0])}
-	file, err := writeLines(dir, "server.properties", k.settings(Loopback(ports[1])), settings)
+	controller := Loopback(ports[1])
+	for i := range settings {
+		settings[i] = strings.NewReplacer("{clients}", k.addr, "{controller}", controller).Replace(settings[i])
+	}
+	file, err := writeLines(dir, "server.properties", k.settings(controller), settings)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +56,7 @@ func NewKafka(dir string, settings ...string) (*Broker, error) {
 		return nil, err
 	}
 	return &Broker{
-		Name: k.name(), Addr: k.addr, Answers: k.answers, MakeTopics: k.makeTopics,
+		Name: k.name(), Addr: k.addr, Answers: k.answers, MakeTopics: k.makeTopics, tool: k.tool,
 		Programs: []Program{{Name: "kafka", Path: java, Args: k.args("-Dlog4j2.level=WARN", "kafka.Kafka", file), Dir: dir, Addr: k.addr}},
 		Backend:  onFolder("kafka", map[string]string{"brokers": k.addr, "authType": "none"}),
 	}, nil
