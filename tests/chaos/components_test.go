@@ -19,8 +19,11 @@ func TestComponents(t *testing.T) {
 	t.Parallel()
 	backend := ondatest.RedisAt("127.0.0.1:1").With(map[string]string{"processingTimeout": "4s", "redeliverInterval": "1000"})
 	onda, own := t.TempDir(), t.TempDir()
-	if err := writeComponents(onda, "app", backend); err != nil {
+	if err := writeComponents(onda, "app", backend, "bulkSubscribe", "bulkSubscribed"); err != nil {
 		t.Fatal(err)
+	}
+	if err := writeComponents(t.TempDir(), "app", backend, "no such text", ""); err == nil {
+		t.Error("a text that is not there was replaced")
 	}
 	if err := writeOwnComponents(own, "other", backend); err != nil {
 		t.Fatal(err)
@@ -29,7 +32,7 @@ func TestComponents(t *testing.T) {
 		folder      string
 		there, gone []string
 	}{
-		{onda, []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.deadletter\n", "    - app\n", "name: statestore\n"}, []string{"localhost", "- onda\n"}},
+		{onda, []string{"value: 127.0.0.1:1\n", "value: 4s\n", `value: "1000"` + "\n", "topic: scoring.deadletter\n", "    - app\n", "name: statestore\n", "bulkSubscribed:\n"}, []string{"localhost", "- onda\n"}},
 		{own, []string{"value: 127.0.0.1:1\n", "value: 4s\n", "    - other\n"}, []string{"localhost", "- onda\n", "topic: scoring.deadletter", "type: state.redis"}},
 	} {
 		got := text(t, tt.folder)

@@ -112,7 +112,7 @@ func (s *stack) programs(root, dir, daprd, library, binary string) error {
 	ondaID, ownID := fmt.Sprintf("onda-chaos-%d", os.Getpid()), fmt.Sprintf("chaos-%d", os.Getpid())
 	ondaComponents, ownComponents := filepath.Join(dir, "components-onda"), filepath.Join(dir, "components-own")
 	backend := s.server.Backend(filepath.Join(dir, "state.db")).With(s.server.settings)
-	if err := errors.Join(writeComponents(ondaComponents, ondaID, backend), writeOwnComponents(ownComponents, ownID, backend)); err != nil {
+	if err := errors.Join(writeComponents(ondaComponents, ondaID, backend, s.server.subscription...), writeOwnComponents(ownComponents, ownID, backend)); err != nil {
 		return err
 	}
 	ondaSidecar, ownSidecar := [5]int{next(), next(), next(), next(), next()}, [5]int{next(), next(), next(), next(), next()}
@@ -126,7 +126,6 @@ func (s *stack) programs(root, dir, daprd, library, binary string) error {
 		"ONDA_LOG_FORMAT=json", "ONDA_LOG_LEVEL=warn", "ONDA_DRAIN_DELAY=0s", "ONDA_REGISTRY_CHANGES=open",
 		"DAPR_HTTP_PORT=" + strconv.Itoa(ondaSidecar[0]), "DAPR_GRPC_PORT=" + strconv.Itoa(ondaSidecar[1]),
 	}}
-	s.onda.env = append(s.onda.env, s.server.env...)
 	if s.options.Forget {
 		s.onda.env = append(s.onda.env, "ONDA_ANSWER_TTL=0s")
 	}
