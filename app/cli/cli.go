@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 		score.New(openOffline),
 		models.New(models.Defaults{
 			Server: env.Server, Token: env.Token.Reveal(), User: env.User,
-			NoColor: env.NoColor != "", Dumb: env.Terminal == "dumb", Version: version(),
+			NoColor: env.NoColor != "", Dumb: env.Terminal == "dumb", Version: version(), OpenCache: openCache,
 		}),
 		events.New(events.Defaults{Server: env.Server, Token: env.Token.Reveal(), User: env.User, Version: version()}),
 		newConfig(), newVersion(), newCheckVersion(), command.NewCompletion())

@@ -134,6 +134,19 @@ func TestModelsTakeTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestPrefetchWantsACache: a temporary one would be gone before a replica starts. Where there is
+// one it is made, and filled with what the settings let in.
+func TestPrefetchWantsACache(t *testing.T) {
+	setenv(t, nil)
+	run(t, []string{"models", "prefetch", "faq"}, 1, "", "onda: ONDA_ARTIFACT_CACHE is not set, so that no start finds anything: give it, ONDA_ARTIFACT_STORE and ONDA_ARTIFACT_SOURCES the values that the replica has\n")
+	t.Setenv("ONDA_ARTIFACT_CACHE", filepath.Join(t.TempDir(), "cache"))
+	file := filepath.Join(t.TempDir(), "models.json")
+	if err := os.WriteFile(file, []byte(`{"models": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, []string{"models", "prefetch", "faq", "--from", file}, 1, "", "faq  failed: there is no such model: there is none\nonda: 0 versions fetched (0 B), 0 there already, 1 failed\n")
+}
+
 // TestCompletionScripts only looks whether there is one for each shell: what they complete is
 // tested in package models.
 func TestCompletionScripts(t *testing.T) {

@@ -18,11 +18,7 @@ func openOffline(ctx context.Context, cmd *cobra.Command, ref scoring.ModelRef) 
 	if err != nil {
 		return nil, score.Defaults{}, wrongSettings(err)
 	}
-	level := cfg.LogLevel
-	if level == "info" {
-		level = "warn" // progress is what the user wants to see
-	}
-	o, err := lifecycle.OpenOffline(ctx, cfg, ref, telemetry.NewLogger(cmd.ErrOrStderr(), level, cfg.LogFormat, cfg.Secrets()...))
+	o, err := lifecycle.OpenOffline(ctx, cfg, ref, telemetry.NewLogger(cmd.ErrOrStderr(), quiet(cfg.LogLevel), cfg.LogFormat, cfg.Secrets()...))
 	if err != nil {
 		return nil, score.Defaults{}, err
 	}

@@ -66,6 +66,21 @@ func ParseModelRef(s string) (ModelRef, error) {
 	return ref, nil
 }
 
+// ParseModelName reads what people write: "faq", "faq:2" and "faq@2" for a version, "faq:live"
+// and "faq@live" for a label, and the forms of [ParseModelRef]. What is a number is a version:
+// a label of digits has the long form. The error is an [Error] with code [Invalid].
+func ParseModelName(s string) (ModelRef, error) {
+	at := strings.IndexAny(s, ":@")
+	if at < 0 {
+		return ParseModelRef(s)
+	}
+	name, which := s[:at], s[at+1:]
+	if strings.Trim(which, "0123456789") == "" {
+		return ParseModelRef(name + "/versions/" + which)
+	}
+	return ParseModelRef(name + "/labels/" + which)
+}
+
 // ParseVersion reads a version number: decimal digits, at least 1 and without leading
 // zeros, so that a version has one path. The error is an [Error] with code [Invalid].
 func ParseVersion(s string) (int64, error) {

@@ -48,6 +48,26 @@ func TestParseModelRef(t *testing.T) {
 	}
 }
 
+func TestParseModelName(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]scoring.ModelRef{
+		"faq": {Name: "faq"}, "faq:2": {Name: "faq", Version: 2}, "faq@2": {Name: "faq", Version: 2},
+		"faq:live": {Name: "faq", Label: "live"}, "faq@2nd": {Name: "faq", Label: "2nd"},
+		"faq/versions/2": {Name: "faq", Version: 2}, "faq/labels/2": {Name: "faq", Label: "2"},
+	} {
+		if got, err := scoring.ParseModelName(in); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", in, got, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"faq:": `version "": want a positive whole number`, "faq@0": `version "0": want a positive whole number`,
+		":2": "model name is empty", "faq:a:b": `label "a:b": use letters, digits, '.', '_' and '-', a letter or digit first`,
+	} {
+		_, err := scoring.ParseModelName(in)
+		refused(t, err, want)
+	}
+}
+
 func TestParseModelRefRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -5,6 +5,7 @@ package models
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,9 @@ type Defaults struct {
 	Dumb bool
 	// Version of this program.
 	Version string
+	// OpenCache opens the folder that prefetch fills. It is called after the command line was
+	// read; an error may be a command.ExitError.
+	OpenCache func(ctx context.Context, cmd *cobra.Command) (Cache, error)
 }
 
 // settings are the flags of all commands.
@@ -51,7 +55,7 @@ func New(d Defaults) *cobra.Command {
 	s := &settings{Defaults: d}
 	cmd := command.Group("models", "Change and inspect the models of a running Onda.",
 		s.list(), s.show(), s.history(), s.status(),
-		s.register(), s.label(), s.rollout(), s.promote(), s.rollback(), s.traffic(), s.shadow(), s.retire(), s.pin())
+		s.register(), s.label(), s.rollout(), s.promote(), s.rollback(), s.traffic(), s.shadow(), s.retire(), s.pin(), s.prefetch())
 	cmd.Short = "register, inspect and roll out the models of a running Onda"
 	flags := cmd.PersistentFlags()
 	flags.SortFlags = false
@@ -144,4 +148,14 @@ func (s *session) answer(raw []byte, show func()) error {
 	}
 	show()
 	return nil
+}
+
+// printJSON writes a line of JSON for programs.
+func (s *session) printJSON(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode result: %w", err)
+	}
+	_, err = fmt.Fprintf(s.out, "%s\n", text)
+	return err
 }

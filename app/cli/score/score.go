@@ -106,22 +106,11 @@ func check(cmd *cobra.Command, model string, o offline.Options) (scoring.ModelRe
 	if o.InputFormat != "" && !slices.Contains(offline.Formats(), o.InputFormat) {
 		return scoring.ModelRef{}, command.WrongUsage(cmd, "--input-format %q: want %s", o.InputFormat, strings.Join(offline.Formats(), ", "))
 	}
-	ref, err := parseModel(model)
+	ref, err := scoring.ParseModelName(model)
 	if err != nil {
 		return ref, command.WrongUsage(cmd, "--model: %s", scoring.AsError(err).Message)
 	}
 	return ref, nil
-}
-
-// parseModel reads the forms of scoring.ParseModelRef, and name@version and name:label, as
-// people write them.
-func parseModel(s string) (scoring.ModelRef, error) {
-	if name, version, ok := strings.Cut(s, "@"); ok {
-		s = name + "/versions/" + version
-	} else if name, label, ok := strings.Cut(s, ":"); ok {
-		s = name + "/labels/" + label
-	}
-	return scoring.ParseModelRef(s)
 }
 
 // run scores, and says how it ended.

@@ -51,7 +51,7 @@ func TestScore(t *testing.T) {
 		{"row errors", "--model faq", "\"a\"\n\"bad\"\n", 2, "1 row could not be scored"},
 		{"too many", "--model faq --max-errors 0", "\"bad\"\n\"a\"\n", 1, "--max-errors"},
 		{"no model", "", "", 2, "--model is missing"},
-		{"wrong model", "--model faq@x", "", 2, `version "x": want a positive whole number`},
+		{"wrong model", "--model faq@0", "", 2, `version "0": want a positive whole number`},
 		{"wrong number", "--model faq --batch -1", "", 2, "want 0 or more"},
 		{"wrong format", "--model faq --input-format xml", "", 2, `--input-format "xml": want jsonl, csv, parquet, folder`},
 		{"nothing began", "--model faq --input-format csv", "question\nwhy\n", 1, "in.jsonl: the column text is missing: model faq@2 needs it, and the header has question"},
