@@ -76,6 +76,8 @@ const (
 	wasThere   = "there already"
 	inFolder   = "in the models folder"
 	hasFailed  = "failed"
+	// unreachable is a model, and no version of it.
+	unreachable = "unreachable"
 )
 
 // prefetcher is a run of the command.
@@ -155,7 +157,10 @@ func (p *prefetcher) one(ctx context.Context, s *session, ref scoring.ModelRef) 
 	if err == nil {
 		versions, err = named(doc, ref)
 	}
-	if err != nil {
+	switch {
+	case err != nil && p.all && errors.Is(err, errUnreachable):
+		return nil, p.tell(s, fetched{Model: ref.Name, Outcome: unreachable})
+	case err != nil:
 		return nil, p.tell(s, fetched{Model: ref.Name, Version: ref.Version, Outcome: hasFailed, Error: messageOf(err)})
 	}
 	for _, number := range versions {
@@ -220,10 +225,10 @@ func named(doc *catalog.Model, ref scoring.ModelRef) ([]int64, error) {
 	case ref.Label != "":
 		number = doc.Labels[ref.Label]
 	case number == 0:
-		if all := doc.Route(); len(all.Versions()) > 0 {
-			return all.Versions(), nil
+		if all := reachable(doc, inUse); len(all) > 0 {
+			return all, nil
 		}
-		return nil, fmt.Errorf("no label leads to any of its versions: name one, such as %s:1 (%s)", doc.Name, there)
+		return nil, fmt.Errorf("%w: name one, such as %s:1 (%s)", errUnreachable, doc.Name, there)
 	}
 	if _, ok := doc.Versions[number]; !ok {
 		return nil, fmt.Errorf("it has no version %d: %s", number, there)
@@ -232,6 +237,21 @@ func named(doc *catalog.Model, ref scoring.ModelRef) ([]int64, error) {
 		return nil, fmt.Errorf("version %d is retired, and no replica loads it: %s", number, there)
 	}
 	return []int64{number}, nil
+}
+
+// errUnreachable says that no request reaches a model. That is a mistake where the model was
+// named, and none where it is one of all.
+var errUnreachable = errors.New("no label leads to any of its versions")
+
+// reachable lists the versions that requests can reach: those of the route, or where nobody
+// decided those of the models folder.
+func reachable(doc *catalog.Model, inUse []int64) []int64 {
+	if doc.Managed() {
+		route := doc.Route()
+		return route.Versions()
+	}
+	slices.Sort(inUse)
+	return slices.DeleteFunc(inUse, func(number int64) bool { return doc.Versions[number].Location != catalog.InModelsFolder })
 }
 
 // tell writes what became of a version: a line of JSON for programs, or one for people.
@@ -252,6 +272,8 @@ func (p *prefetcher) tell(s *session, f fetched) error {
 	case hasFailed:
 		s.note("%s  %s", client.Clean(name), s.paint(client.Clean("failed: "+f.Error), red))
 		return nil
+	case unreachable:
+		text = errUnreachable.Error() + ": nothing to fetch"
 	case inFolder:
 		text = "is in the models folder of its replicas: nothing to fetch"
 	default:

@@ -50,7 +50,6 @@ func newNode(t *testing.T) *node {
 	faq.Labels, faq.Standing = map[string]int64{"live": 2, "canary": 3}, map[int64]catalog.Standing{4: catalog.Retired}
 	image := catalog.New("image")
 	image.Versions[1] = catalog.Version{Version: 1, Digest: "sha256:1", Location: catalog.InModelsFolder}
-	image.Labels = map[string]int64{"live": 1}
 	nothing := catalog.New("new")
 	nothing.Versions[1] = faq.Versions[1]
 	text, err := json.Marshal(map[string]any{"models": []*catalog.Model{faq, image, nothing}})
@@ -107,8 +106,9 @@ new  failed: no label leads to any of its versions: name one, such as new:1 (the
 onda: 0 versions fetched (0 B), 1 there already, 5 failed
 `},
 		{
-			"all", "--all", 1, "faq:2  there already" + two + "faq:3  there already" + three + "image:1  is in the models folder of its replicas: nothing to fetch\n",
-			"new  failed: no label leads to any of its versions: name one, such as new:1 (there are 1)\nonda: 0 versions fetched (0 B), 3 there already, 1 failed\n",
+			"all", "--all", 0, "faq:2  there already" + two + "faq:3  there already" + three + "image:1  is in the models folder of its replicas: nothing to fetch\n" +
+				"new  no label leads to any of its versions: nothing to fetch\n",
+			"0 versions fetched (0 B), 3 there already\n",
 		},
 		{"programs", "faq:2 nope -o json", 1, `{"model":"faq","version":2,"outcome":"there already","files":1,"bytes":10,"digest":"sha256:FULL2"}
 {"model":"nope","outcome":"failed","error":"there is no such model: there are faq, image, new"}
