@@ -55,6 +55,23 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestStagesAreToldOnce where lines stay: a change tries several versions, each in all stages.
+func TestStagesAreToldOnce(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	o.faq(2)
+	o.with(func() {
+		for _, stage := range []string{"waiting", "check", "waiting", "load", "check", "waiting", "load", "compare"} {
+			o.progress = append(o.progress, `{"stage": "`+stage+`", "done": 0, "total": 3}`)
+		}
+	})
+	o.want([]string{"label", "faq-matching", "live", "2"}, 0, "faq-matching: live 1 -> 2 (revision 4)\n", `the server checks the files
+the server is busy with other changes or loads, this one waits
+the server loads the version and tries it
+the server compares answers with those of the live version
+`)
+}
+
 // TestTrafficHelp says what a weight is: people take it for percent.
 func TestTrafficHelp(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -82,6 +83,8 @@ type stages struct {
 	// waits says that the server said that it waits for its turn. It always says so at the
 	// beginning, and again only if there is something to wait for: another change, or room.
 	waits bool
+	// told are the texts of the stages that were begun.
+	told []string
 }
 
 // stageWaiting is the stage before the first one.
@@ -108,12 +111,22 @@ func (s *stages) tell(p client.Progress) {
 		if text == "" {
 			text = "the server: " + client.Clean(p.Stage)
 		}
-		s.name, s.now = p.Stage, s.screen.stage(text, p.Total, p.Stage == "fetch")
+		s.name, s.now = p.Stage, s.begin(text, p)
 	}
 	if p.Total != s.now.total {
 		s.now.restart(p.Total)
 	}
 	s.now.set(p.Done)
+}
+
+// begin begins a stage. Where lines stay, one that comes again says nothing new: a change tries
+// several versions, each in all stages.
+func (s *stages) begin(text string, p client.Progress) *stage {
+	if !s.screen.lively && slices.Contains(s.told, text) {
+		return &stage{screen: s.screen, text: text, total: p.Total}
+	}
+	s.told = append(s.told, text)
+	return s.screen.stage(text, p.Total, p.Stage == "fetch")
 }
 
 // end ends the stage that goes on.
