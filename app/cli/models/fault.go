@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func (e *conflictError) text() string {
 }
 
 // explain makes the error that a command ends with: what was wrong, and then what to do.
-func (s *session) explain(err error) error {
+func (s *session) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -85,17 +86,17 @@ func (s *session) explain(err error) error {
 	if wrong, ok := errors.AsType[*argumentError](err); ok {
 		return wrong
 	}
-	return &command.ExitError{Code: command.Failed, Text: s.advise(err)}
+	return &command.ExitError{Code: command.Failed, Text: s.advise(ctx, err)}
 }
 
 // advise adds what to do to an error.
-func (s *session) advise(err error) string {
+func (s *session) advise(ctx context.Context, err error) string {
 	text := client.CleanLines(inFlags(err.Error()))
 	if conflict, ok := errors.AsType[*conflictError](err); ok {
 		return conflict.text()
 	}
 	if no, ok := errors.AsType[*client.Error](err); ok {
-		return text + s.remedy(no)
+		return text + s.remedy(ctx, no)
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		return text + "\nIs it running? Say where with --server URL, or export ONDA_SERVER=URL."
@@ -118,7 +119,7 @@ func (s *session) advise(err error) string {
 }
 
 // remedy says what to do about an answer that says no; "" where its own words say it all.
-func (s *session) remedy(no *client.Error) string {
+func (s *session) remedy(ctx context.Context, no *client.Error) string {
 	const show = "export ONDA_REGISTRY_TOKEN=..., or add --token"
 	switch {
 	case no.Status == http.StatusUnauthorized && s.settings.secret() == "":
@@ -130,7 +131,7 @@ func (s *session) remedy(no *client.Error) string {
 	case no.Status == http.StatusForbidden && strings.Contains(no.Message, "ONDA_ARTIFACT_SOURCES"):
 		return "\nThat is set where Onda runs, such as ONDA_ARTIFACT_SOURCES=azblob://models,/srv/models; or upload the files from here with --from DIR."
 	case no.Status == http.StatusNotFound && unknownModel.MatchString(no.Message):
-		return "\n\"onda models list\" shows what there is."
+		return "\n" + s.whatThereIs(ctx)
 	}
 	for _, r := range remedies {
 		if found := r.find.FindStringSubmatch(no.Message); found != nil {
@@ -138,6 +139,25 @@ func (s *session) remedy(no *client.Error) string {
 		}
 	}
 	return ""
+}
+
+// whatThereIs names the models, as far as the server tells at once.
+func (s *session) whatThereIs(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	defer cancel()
+	models, _, err := s.client.Models(ctx)
+	if err != nil {
+		return `"onda models list" shows what there is.`
+	}
+	var names []string
+	for _, m := range models {
+		names = append(names, client.Clean(m.Name))
+	}
+	if len(names) == 0 {
+		return "There is no model yet."
+	}
+	slices.Sort(names)
+	return "There " + few(names) + "."
 }
 
 // remedies say how the command line does what a refusal asks for, in the words of the server.

@@ -103,7 +103,7 @@ func (s *settings) command(use, short string, args cobra.PositionalArgs, run fun
 				session.endLine()
 				return &command.ExitError{Code: command.Interrupted, Text: strings.TrimSuffix("interrupted: "+session.still, ": ")}
 			}
-			err = session.explain(err)
+			err = session.explain(ctx, err)
 			if wrong, ok := errors.AsType[*argumentError](err); ok {
 				return command.WrongUsage(cmd, "%s", wrong.text)
 			}

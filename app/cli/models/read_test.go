@@ -39,6 +39,18 @@ image-classification version 7 is not ready: version 7 is loading
 `, "")
 }
 
+// TestUnknownModel names those that there are.
+func TestUnknownModel(t *testing.T) {
+	t.Parallel()
+	o := newOnda(t)
+	o.want([]string{"show", "faq"}, 1, "", "onda: model \"faq\" is not in the registry\nThere is no model yet.\n")
+	o.faq(1)
+	o.does("register", "new", "--location", "azblob://models/new/1")
+	for _, args := range []string{"show faq", "label faq live 2", "promote faq 1"} {
+		o.want(strings.Fields(args), 1, "", "onda: model \"faq\" is not in the registry\nThere are faq-matching, new.\n")
+	}
+}
+
 // TestNotReady says of each version that is not ready why: also where the replica does what the
 // document asks for, as with a version of the models folder that does not load.
 func TestNotReady(t *testing.T) {

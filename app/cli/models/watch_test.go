@@ -157,5 +157,5 @@ func TestWatchIsRefused(t *testing.T) {
 	t.Parallel()
 	o := newOnda(t)
 	o.want(append([]string{"rollout", "faq-matching"}, watch...), 1, "",
-		"onda: model \"faq-matching\" is not in the registry\n\"onda models list\" shows what there is.\n")
+		"onda: model \"faq-matching\" is not in the registry\nThere is no model yet.\n")
 }
