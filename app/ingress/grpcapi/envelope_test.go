@@ -35,7 +35,9 @@ func TestToken(t *testing.T) {
 			}
 			_, err := f.client.ModelInfer(ctx, floats())
 			wantStatus(t, err, c.code)
-			_, err = f.client.ServerLive(ctx, &inferencepb.ServerLiveRequest{})
+			_, err = f.client.ModelReady(ctx, &inferencepb.ModelReadyRequest{Name: "iris"})
+			wantStatus(t, err, c.code)
+			_, err = f.client.ServerMetadata(ctx, &inferencepb.ServerMetadataRequest{})
 			wantStatus(t, err, c.code)
 			err = f.conn.Invoke(ctx, "/inference.GRPCInferenceService/ModelTrain", &inferencepb.ServerLiveRequest{}, &inferencepb.ServerLiveResponse{})
 			if c.code == codes.OK {
@@ -45,6 +47,14 @@ func TestToken(t *testing.T) {
 			}
 			_, err = healthpb.NewHealthClient(f.conn).Check(ctx, &healthpb.HealthCheckRequest{})
 			wantStatus(t, err, codes.OK)
+			// What probes of the protocol's clients ask: they have no token.
+			live, err := f.client.ServerLive(ctx, &inferencepb.ServerLiveRequest{})
+			wantStatus(t, err, codes.OK)
+			ready, err := f.client.ServerReady(ctx, &inferencepb.ServerReadyRequest{})
+			wantStatus(t, err, codes.OK)
+			if !live.GetLive() || !ready.GetReady() {
+				t.Errorf("live %v, ready %v, want both", live.GetLive(), ready.GetReady())
+			}
 		})
 	}
 	if strings.Contains(f.log.String(), "s3cre") {

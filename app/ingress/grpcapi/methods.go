@@ -25,7 +25,8 @@ type method struct {
 	large bool
 	// endless says that it has no budget as a whole and ends when its caller likes.
 	endless bool
-	// open says that it needs no token: Dapr and Kubernetes probe health without one.
+	// open says that it needs no token: Dapr, Kubernetes and clients of the protocol probe
+	// the health of the server without one.
 	open bool
 	// silent says that it has no place in metrics and log.
 	silent bool
@@ -41,8 +42,8 @@ func (m *method) setting() string {
 
 // methods are the calls that the door answers, by their full names.
 var methods = named(map[string]*method{
-	inferencepb.GRPCInferenceService_ServerLive_FullMethodName:                   {operation: "health"},
-	inferencepb.GRPCInferenceService_ServerReady_FullMethodName:                  {operation: "health"},
+	inferencepb.GRPCInferenceService_ServerLive_FullMethodName:                   {operation: "health", open: true},
+	inferencepb.GRPCInferenceService_ServerReady_FullMethodName:                  {operation: "health", open: true},
 	inferencepb.GRPCInferenceService_ModelReady_FullMethodName:                   {operation: "health"},
 	inferencepb.GRPCInferenceService_ServerMetadata_FullMethodName:               {operation: "metadata"},
 	inferencepb.GRPCInferenceService_ModelMetadata_FullMethodName:                {operation: "metadata"},

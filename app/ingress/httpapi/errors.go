@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +17,13 @@ import (
 // tokenHeader is where a sidecar shows APP_API_TOKEN.
 const tokenHeader = "Dapr-Api-Token" //nolint:gosec // the name of a header, not a credential
 
-// authorise checks the token of the sidecar. Health is exempt: Dapr and Kubernetes probe
-// it without a token, and it says nothing but yes or no.
+// openPaths need no token: Dapr, Kubernetes and clients of the protocol probe them and have
+// none. They say of the models only whether there is something to answer with.
+var openPaths = []string{"/healthz", "/v2/health/live", "/v2/health/ready"}
+
+// authorise checks the token of the sidecar.
 func (h *Handler) authorise(r *http.Request) error {
-	if h.config.AppToken == "" || r.URL.Path == "/healthz" {
+	if h.config.AppToken == "" || slices.Contains(openPaths, r.URL.Path) {
 		return nil
 	}
 	shown := r.Header.Get(tokenHeader)

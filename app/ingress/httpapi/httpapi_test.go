@@ -482,8 +482,27 @@ func TestAppToken(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(r *rig) { r.config.AppToken = "secret" })
 	denied := failure("the header dapr-api-token is missing or wrong: call Onda through its sidecar, or send the token of APP_API_TOKEN")
-	expect(t, r.call(t, "GET", "/v2/health/live", ""), 401, denied)
-	expect(t, r.call(t, "GET", "/v2/health/live", "", "Dapr-Api-Token: guess"), 401, denied)
-	expect(t, r.call(t, "GET", "/v2/health/live", "", "Dapr-Api-Token: secret"), 200, `{"live":true,"ready":true}`)
-	expect(t, r.call(t, "GET", "/healthz", ""), 200, `{"ready":true}`)
+	for _, path := range []string{"/v2", "/v2/health", "/v2/health/live/x", "/v2//health/live", "/v2/models/m/ready", "/v1/models/m", "/registry/v1/models", "/openapi.json"} {
+		expect(t, r.call(t, "GET", path, ""), 401, denied)
+		expect(t, r.call(t, "GET", path, "", "Dapr-Api-Token: guess"), 401, denied)
+	}
+	expect(t, r.call(t, "GET", "/v2/models/m/ready", "", "Dapr-Api-Token: secret"), 200, `{"name":"m","ready":true}`)
+	// What probes ask: they have no token, and what one shows does not matter.
+	for path, want := range map[string]string{
+		"/healthz": `{"ready":true}`, "/v2/health/live": `{"live":true,"ready":true}`, "/v2/health/ready": `{"live":true,"ready":true}`, "/v2/health/ready/": `{"live":true,"ready":true}`,
+	} {
+		expect(t, r.call(t, "GET", path, ""), 200, want)
+		expect(t, r.call(t, "GET", path, "", "Dapr-Api-Token: guess"), 200, want)
+	}
+}
+
+// TestProbesWithoutToken: a replica that cannot work says so to whoever asks, and stays alive.
+func TestProbesWithoutToken(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(r *rig) {
+		r.config.AppToken = "secret"
+		r.parts.Models = registry.New()
+	})
+	expect(t, r.call(t, "GET", "/v2/health/live", ""), 200, `{"live":true,"ready":false}`)
+	expect(t, r.call(t, "GET", "/v2/health/ready", ""), 503, `{"live":true,"ready":false}`)
 }

@@ -139,15 +139,9 @@
 {{- end }}
 {{- end -}}
 
-{{/* Whether the process answers. With a token only /healthz, which also says whether models are loaded, and the metrics are
-open to the kubelet. */}}
+{{/* Whether the process answers; readiness says whether it can work. */}}
 {{- define "onda.aliveProbe" -}}
 httpGet:
-{{- if .Values.dapr.appTokenSecret }}
-  path: /metrics
-  port: metrics
-{{- else }}
   path: /v2/health/live
   port: http
-{{- end }}
 {{- end -}}
