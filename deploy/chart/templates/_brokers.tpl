@@ -129,17 +129,15 @@ metadata:
     value: "true"
   - name: consumeRetryInterval
     value: 1s
-  {{- if not .dead }}
   - name: sessionTimeout
     value: 20s
   - name: heartbeatInterval
     value: 3s
-  {{- end }}
   - name: consumerGroupRebalanceStrategy
     value: sticky
-  {{- if not .dead }}
   - name: channelBufferSize
-    value: "64"
+    value: {{ ternary "8" "64" .dead | quote }}
+  {{- if not .dead }}
   - name: maxMessageBytes
     value: "1048576"
   {{- end }}
