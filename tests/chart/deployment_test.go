@@ -121,7 +121,7 @@ sidecar: {resources: {limits: {cpu: null}}, goMemLimit: 800MiB}
 		"log-level": "warn", "max-body-size": "48Mi", "app-token-secret": "app", "api-token-secret": "api", "metrics-port": "9090",
 		"enable-app-health-check": "true", "app-health-check-path": "/healthz", "app-health-probe-interval": "3",
 		"app-health-probe-timeout": "700", "app-health-threshold": "4", "sidecar-seccomp-profile-type": "RuntimeDefault",
-		"sidecar-listen-addresses": "[::1],127.0.0.1", "env": "GOMEMLIMIT=800MiB", "sidecar-cpu-request": "100m",
+		"sidecar-listen-addresses": "[::1],127.0.0.1", "env": "GOMEMLIMIT=800MiB", "sidecar-cpu-request": "250m",
 		"sidecar-memory-limit": "1000Mi", "placement-host-address": " ", "scheduler-host-address": " ", "enable-native-sidecar": "false",
 		"disable-builtin-k8s-secret-store": "true",
 	} {

@@ -18,6 +18,14 @@ func TestMonitoringHooks(t *testing.T) {
 	if monitor.text("spec", "podMetricsEndpoints", 0, "port") != "metrics" || monitor.text("metadata", "labels", "release") != "prometheus" {
 		t.Errorf("monitor %v", monitor)
 	}
+	dropped := monitor.at("spec", "podMetricsEndpoints", 1, "metricRelabelings", 0)
+	if at(dropped, "regex") != "dapr_grpc_io_.*" || at(dropped, "action") != "drop" || monitor.at("spec", "podMetricsEndpoints", 0, "metricRelabelings") != nil {
+		t.Errorf("endpoints %v, want dapr_grpc_io_.* dropped from the sidecar's alone", monitor.at("spec", "podMetricsEndpoints"))
+	}
+	kept := render(t, "monitoring: {podMonitor: {enabled: true, dropGRPC: false}}").one(t, "PodMonitor", "onda")
+	if got := kept.at("spec", "podMetricsEndpoints", 1, "metricRelabelings"); got != nil {
+		t.Errorf("dropped is %v, want nothing", got)
+	}
 	deployment, _ := all.server(t)
 	if notes := annotations(deployment); notes["prometheus.io/port"] != "9464" || notes["prometheus.io/scrape"] != "true" {
 		t.Errorf("annotations %v", notes)

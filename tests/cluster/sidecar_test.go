@@ -97,7 +97,7 @@ func words(list any) []string {
 func checkResources(t *testing.T, daprd object) {
 	t.Helper()
 	for _, c := range []struct{ kind, of, want string }{
-		{"requests", "cpu", "100m"}, {"requests", "memory", "250Mi"}, {"limits", "cpu", "1"}, {"limits", "memory", "1000Mi"},
+		{"requests", "cpu", "250m"}, {"requests", "memory", "250Mi"}, {"limits", "cpu", "1"}, {"limits", "memory", "1000Mi"},
 	} {
 		if got := at(daprd, "resources", c.kind, c.of); got != c.want {
 			t.Errorf("%s of %s: %v, want %s", c.kind, c.of, got, c.want)
