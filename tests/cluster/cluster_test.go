@@ -23,7 +23,15 @@ import (
 // cluster is a control plane in a folder of its own.
 type cluster struct {
 	dir       string
-	processes []*exec.Cmd
+	processes []*process
+}
+
+// process is a program that runs; ended is closed when it does not any more.
+type process struct {
+	*exec.Cmd
+
+	name  string
+	ended chan struct{}
 }
 
 // start brings up Kubernetes, then Dapr on it.
@@ -98,7 +106,7 @@ current-context: test
 
 // run starts a program of the cluster; what it says goes to a file of its name.
 func (c *cluster) run(name string, env []string, args ...string) error {
-	log, err := os.Create(filepath.Join(c.dir, name+".log"))
+	log, err := os.Create(c.log(name))
 	if err != nil {
 		return err
 	}
@@ -110,16 +118,46 @@ func (c *cluster) run(name string, env []string, args ...string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	c.processes = append(c.processes, cmd)
+	p := &process{cmd, name, make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait()
+	}()
+	c.processes = append(c.processes, p)
 	return nil
 }
 
+// dead names a program that ended by itself, with the end of what it said.
+func (c *cluster) dead() error {
+	for _, p := range c.processes {
+		select {
+		case <-p.ended:
+			said, _ := os.ReadFile(c.log(p.name))
+			return fmt.Errorf("%s ended by itself (%v): %s", p.name, p.ProcessState, said[max(0, len(said)-2000):])
+		default:
+		}
+	}
+	return nil
+}
+
+// said is how much the programs have written, in bytes: what grows is at work.
+func (c *cluster) said() (total int64) {
+	for _, p := range c.processes {
+		if info, err := os.Stat(c.log(p.name)); err == nil {
+			total += info.Size()
+		}
+	}
+	return total
+}
+
+func (c *cluster) log(name string) string { return filepath.Join(c.dir, name+".log") }
+
 // stop ends the processes, the last one first, so that none loses what it depends on.
 func (c *cluster) stop() {
-	for _, cmd := range slices.Backward(c.processes) {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
+	for _, p := range slices.Backward(c.processes) {
+		_ = p.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(5*time.Second, func() { _ = p.Process.Kill() })
+		<-p.ended
 		late.Stop()
 	}
 	if keep := os.Getenv("ONDA_TEST_CLUSTER_LOGS"); keep != "" {
@@ -150,18 +188,30 @@ func command(ctx context.Context, input, path string, args ...string) (string, e
 	return out.String(), nil
 }
 
-// await looks until there is no error, and gives the last one when patience is over.
+// await looks until there is no error. It gives up with the last one when a program of the cluster has ended, when nothing
+// moved for patience, or after longest.
 func await(ctx context.Context, look func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
+	began := time.Now()
+	moved, said, last := began, control.said(), ""
 	for {
 		err := look()
 		if err == nil {
 			return nil
 		}
+		if dead := control.dead(); dead != nil {
+			return errors.Join(dead, err)
+		}
+		if now := control.said(); now != said || err.Error() != last {
+			moved, said, last = time.Now(), now, err.Error()
+		}
+		if time.Since(moved) > patience {
+			return fmt.Errorf("nothing moved for %s: %w", patience, err)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waited %s: %w", patience, err)
+			return fmt.Errorf("waited %s: %w", time.Since(began).Round(time.Second), err)
 		case <-time.After(pause):
 		}
 	}

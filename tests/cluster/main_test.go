@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// patience bounds every wait for something that has to come about.
+	// patience bounds the time in which nothing moves while something has to come about: no program of the cluster says
+	// anything and the look at it gives the same. A machine that is busy is slow for longer than any fixed time.
 	patience = 3 * time.Minute
+	// longest bounds every wait, since programs that try in vain say so for ever.
+	longest = 8 * time.Minute
 	// pause is the time between two looks at it.
 	pause = 100 * time.Millisecond
 )
@@ -29,6 +32,8 @@ var (
 	bin string
 	// kubeconfig is how kubectl and helm find the cluster.
 	kubeconfig string
+	// control is the cluster that all tests share.
+	control cluster
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -49,9 +54,10 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
-	c := &cluster{dir: dir}
+	c := &control
+	c.dir = dir
 	defer c.stop()
 	if err := c.start(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
