@@ -3,7 +3,7 @@
 # upgrades the chart with the values that the infrastructure gives.
 #
 #   deploy/azure/deploy.sh            YES=1 does not ask; PROFILE=gpu for the GPU pool; EVENTS=1 scales from zero with events
-#                                     ONDA_IMAGE_TAG=1.2.3 takes or builds that tag; ONDA_BUILDER=docker or podman builds here
+#                                     ONDA_IMAGE_TAG=1.2.3 takes or builds that tag, with -cuda behind it for the GPU; ONDA_BUILDER=docker or podman builds here
 #                                     ONDA_CHART_VALUES=my.yaml goes on top of all other values
 set -euo pipefail
 
@@ -13,8 +13,21 @@ source "$here/lib/common.sh"
 
 readonly PROFILE=${PROFILE:-cpu} RELEASE=onda
 
-# image_tag: the commit; what is not committed has no name that can be found again.
+# image_target: the target of the Dockerfile. Not TARGET: make exports that for its own images.
+image_target() {
+  if [[ $PROFILE == gpu ]]; then printf onda-cuda; else printf onda; fi
+}
+
+# image_tag: an image with CUDA has a tag of its own, so that one without is never taken for it.
 image_tag() {
+  local tag
+  tag=$(plain_tag) || return
+  if [[ $PROFILE == gpu ]]; then tag=${tag%-cuda}-cuda; fi
+  printf '%s' "$tag"
+}
+
+# plain_tag: the commit; what is not committed has no name that can be found again.
+plain_tag() {
   if [[ -n ${ONDA_IMAGE_TAG:-} ]]; then
     printf '%s' "$ONDA_IMAGE_TAG"
     return
@@ -31,8 +44,6 @@ check_profile() {
     gpu) [[ $(output gpu_enabled) == true ]] || die "PROFILE=gpu needs the GPU pool: set gpu_enabled = true in $VARIABLES and run make azure-up" ;;
     *) die "PROFILE must be cpu or gpu, not $PROFILE" ;;
   esac
-  [[ $PROFILE == cpu || -n ${ONDA_IMAGE_TAG:-} ]] ||
-    die "PROFILE=gpu needs an image with the CUDA library, which the Dockerfile does not build: push one to $(output registry_server)/onda and name it with ONDA_IMAGE_TAG=..."
 }
 
 # builder: the registry builds by itself; one that is private does not, and a program on this machine does.
@@ -55,14 +66,15 @@ build_image() {
     say "the image onda:$TAG is in the registry already"
     return
   fi
-  [[ $PROFILE == cpu ]] || die "the registry $REGISTRY has no image onda:$TAG"
+  local target
+  target=$(image_target)
   if [[ $BUILDER == acr ]]; then
-    az acr build --registry "$REGISTRY" --image "onda:$TAG" --build-arg "VERSION=$TAG" --file "$ROOT/Dockerfile" "$ROOT" >&2
+    az acr build --registry "$REGISTRY" --image "onda:$TAG" --target "$target" --build-arg "VERSION=$TAG" --file "$ROOT/Dockerfile" "$ROOT" >&2
     return
   fi
   need "$BUILDER" 'install it, or leave ONDA_BUILDER out: the registry then builds'
   az acr login --name "$REGISTRY" >&2
-  "$BUILDER" build --platform linux/amd64 --tag "$SERVER/onda:$TAG" --build-arg "VERSION=$TAG" --file "$ROOT/Dockerfile" "$ROOT" >&2
+  "$BUILDER" build --platform linux/amd64 --tag "$SERVER/onda:$TAG" --target "$target" --build-arg "VERSION=$TAG" --file "$ROOT/Dockerfile" "$ROOT" >&2
   "$BUILDER" push "$SERVER/onda:$TAG" >&2
 }
 
