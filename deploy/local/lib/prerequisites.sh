@@ -1,6 +1,10 @@
 # What must be on the machine before anything is fetched: one line for each thing that is missing.
 # shellcheck shell=bash
 
+# have_onnxruntime: npm is asked for only where the library is not there yet.
+# shellcheck source=onnxruntime.sh
+source "$(dirname "${BASH_SOURCE[0]}")/onnxruntime.sh"
+
 # go_needed: the Go version that the module asks for.
 go_needed() { sed -n 's/^go //p' "$ROOT/go.mod"; }
 
