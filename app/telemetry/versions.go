@@ -59,7 +59,7 @@ func newVersionMetrics(registry *prometheus.Registry) *versionMetrics {
 		missed:     counter("onda_budget_missed_total", "Requests whose time budget ended before their answer, by the phase they were in: queue, preprocess, run, postprocess.", "phase"),
 		batchRows:  histogram("onda_batch_rows", "Rows of a run of a model, of all requests in it.", rowBuckets),
 		runs:       histogram("onda_run_duration_seconds", "Time of a run of a model.", buckets),
-		failedRuns: counter("onda_runs_failed_total", "Runs of a model that gave an error. Their requests ran again, apart."),
+		failedRuns: counter("onda_runs_failed_total", "Runs of a model that gave an error, whose requests ran again, apart, and runs that were stopped because nobody waited any more."),
 		elements:   counter("onda_batch_elements_total", "Elements of the inputs of runs of several requests, padding among them."),
 		padding:    counter("onda_batch_padding_elements_total", "Elements of padding among the inputs of runs of several requests."),
 		misbatched: counter("onda_misbatched_total", "Versions that do not keep one row of outputs for each row of inputs, and are not batched any more."),
