@@ -1,6 +1,7 @@
 // Package blobs reads and keeps the files of models where an organisation keeps files: in
 // folders, Azure Blob Storage, Amazon S3 and what speaks its protocol, and Google Cloud
-// Storage. It is the only importer of gocloud.dev.
+// Storage. It is the only importer of gocloud.dev, which speaks with all but the last: see
+// package gcs.
 //
 // Places are named by URLs:
 //
@@ -43,9 +44,13 @@
 //
 // # Google Cloud Storage
 //
-// Credentials are the application default credentials, which workload identity in GKE
-// provides; anonymous=true uses none, for public buckets. STORAGE_EMULATOR_HOST is
-// host and port of an emulator, which wants anonymous=true.
+// Credentials are the application default credentials: the file that
+// GOOGLE_APPLICATION_CREDENTIALS names, or that gcloud wrote, of a service account, a user or a
+// federated identity; else those of the machine or the pod, which workload identity in GKE
+// provides. The identity needs the role Storage Object Viewer for a source, and Storage Object
+// User for a [Store]. The parameter anonymous=true shows none, for public buckets.
+// STORAGE_EMULATOR_HOST is host and port of an emulator, or its URL; no credentials are sent
+// there.
 package blobs
 
 import (

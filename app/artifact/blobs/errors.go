@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"gocloud.dev/gcerrors"
 
+	"github.com/onda-serving/onda/app/artifact/blobs/gcs"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -69,6 +70,9 @@ func isNoBucket(err error) bool {
 	if azure, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return azure.ErrorCode == "ContainerNotFound"
 	}
+	if answer, ok := errors.AsType[*gcs.Error](err); ok {
+		return answer.NoBucket()
+	}
 	var aws interface{ ErrorCode() string }
 	return errors.As(err, &aws) && aws.ErrorCode() == "NoSuchBucket"
 }
@@ -79,7 +83,7 @@ func isMissing(err error) bool {
 	if _, ok := errors.AsType[*net.DNSError](err); ok || status(err) == http.StatusForbidden {
 		return false
 	}
-	return errors.Is(err, fs.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
+	return errors.Is(err, fs.ErrNotExist) || googleStatus(err) == http.StatusNotFound || gcerrors.Code(err) == gcerrors.NotFound
 }
 
 func isDenied(err error) bool {

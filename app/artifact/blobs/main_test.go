@@ -16,6 +16,7 @@ import (
 
 	"github.com/onda-serving/onda/app/artifact/blobs"
 	"github.com/onda-serving/onda/app/artifact/blobs/blobstest"
+	"github.com/onda-serving/onda/app/artifact/blobs/gcs/gcstest"
 	"github.com/onda-serving/onda/app/scoring"
 )
 
@@ -30,6 +31,9 @@ func (t tests) Run() int {
 	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	google := gcstest.New(googles...)
+	defer google.Close()
+	os.Setenv("STORAGE_EMULATOR_HOST", google.Host())
 	return t.m.Run()
 }
 

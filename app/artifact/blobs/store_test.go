@@ -32,6 +32,7 @@ var stores = []struct {
 	}},
 	{"path", func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "new", "one") }},
 	{"s3", func(t *testing.T) string { t.Helper(); return newS3(t).url("models/a/b") }},
+	{"google", func(t *testing.T) string { t.Helper(); return "gs://" + googles[0] + "/" + rand.Text() }},
 }
 
 func eachStore(t *testing.T, test func(t *testing.T, s *blobs.Store)) {
