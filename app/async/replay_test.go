@@ -38,6 +38,8 @@ type nobody struct{}
 
 func (nobody) Event(string, error) {}
 
+func (nobody) Panicked() {}
+
 // TestPutBack takes a request whose event the sidecar gave up on all the way: from the caller to
 // the topic, to the dead letters, back by an operator, and to the answer that the caller polls
 // for.

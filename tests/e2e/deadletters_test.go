@@ -399,7 +399,7 @@ func (m *mending) byFilter(t *testing.T) {
 		return err
 	})
 	// Many are not put back without a yes, which nobody says here.
-	if got := m.runs(t, m.operator, append([]string{"replay"}, choice...)...); got.code != 1 || got.stdout != "" || !strings.Contains(got.stderr, "Put back 3 dead letters?") {
+	if got := m.runs(t, m.operator, append([]string{"replay"}, choice...)...); got.code != 1 || got.stdout != "" || !strings.Contains(got.stderr, "3 dead letters would be put back") {
 		t.Errorf("without a yes: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 	for _, outcome := range []string{"replayed", "skipped"} {

@@ -131,10 +131,15 @@ func TestTokens(t *testing.T) {
 	const want = `{"error":"the header dapr-api-token is missing or wrong: call Onda through its sidecar, or send the token of APP_API_TOKEN"}`
 	forged := map[string]any{"specversion": "1.0", "id": "forged", "source": "tests", "type": "onda.score.request.v1", "subject": "none", "data": map[string]any{}}
 	for _, shown := range []string{"", "wrong", token + "x"} {
+		for _, probe := range []string{"/v2/health/live", "/v2/health/ready", "/healthz"} {
+			r := request{path: probe, header: map[string]string{"Dapr-Api-Token": shown}}
+			if err := wants(http.StatusOK, r.to(t, s.direct())); err != nil {
+				t.Errorf("%s with token %q: %v", probe, shown, err)
+			}
+		}
 		for _, r := range []request{
 			r,
 			{path: "/v1/models"},
-			{path: "/v2/health/live"},
 			{path: "/registry/v1/models"},
 			{path: "/nothing"},
 			{path: "/events/scoring", contentType: "application/cloudevents+json", body: asJSON(t, forged)},
