@@ -135,6 +135,10 @@ chaos: ## Try to lose events: kill Onda, its sidecar and the broker at random (B
 image: ## Build a container image with docker, podman or buildah, and list what is in it (TARGET=onda, onda-without-models or onda-cuda; VERSION=, IMAGE=)
 	@deploy/container/build.sh
 
+.PHONY: image-check
+image-check: ## Build the images on stand-ins of their bases, start them with runc and score in them; as root, on Debian (ONDA_CONTAINER_DIR=, ONDA_CONTAINER_LIST=1, ONDA_CONTAINER_CUDA=1)
+	@deploy/container/test.sh
+
 ##@ Azure
 
 .PHONY: azure-up

@@ -10,6 +10,7 @@
 #   ENGINE             docker, podman or buildah, with options of its own; else the first that is there
 #   SOURCE_DATE_EPOCH  the time that all files in the image get, in seconds; else that of the commit
 #   OUT                the folder for the list; else .local/image
+#   LIST               0 makes no list: for a try, not for an image that goes out
 #
 # Repeatable with podman and buildah by --timestamp, with docker by BuildKit's rewrite-timestamp (BuildKit 0.13 or newer).
 set -euo pipefail
@@ -74,13 +75,15 @@ archive() {
   esac
 }
 
-# describe: size and digest, as the engine has them.
+# describe: size in bytes and digest, as the engine has them. Buildah's own size is rounded to MB: this is that of its layers,
+# which it keeps unpacked.
 describe() {
   case $KIND in
     docker) "${ENGINE[@]}" image inspect --format '{{.Size}} {{.Id}}' "$IMAGE" ;;
     podman) "${ENGINE[@]}" image inspect --format '{{.Size}} {{.Digest}}' "$IMAGE" ;;
     buildah)
-      printf '%s %s' "$("${ENGINE[@]}" images --json "$IMAGE" | sed -n -E 's/.*"size": "?([^",]+).*/\1/p' | head -n 1)" \
+      printf '%s %s' "$("${ENGINE[@]}" inspect --type image --format '{{.Manifest}}' "$IMAGE" | tr -d '\n' |
+        sed 's/.*"layers"//' | grep -o -E '"size": *[0-9]+' | awk -F : '{ sum += $NF } END { printf "%d", sum }')" \
         "$("${ENGINE[@]}" inspect --type image --format '{{.FromImageDigest}}' "$IMAGE")"
       ;;
   esac
@@ -110,5 +113,5 @@ trap 'rm -rf "$scratch"' EXIT
 packed=$scratch/$TARGET.tar
 kind=$(archive "$packed") || die "$KIND cannot save $IMAGE"
 read -r size digest < <(describe; echo)
-"$here/sbom.sh" "$kind:$packed" "$TARGET" "$digest" "$OUT/$TARGET-$VERSION.spdx.json"
+[[ ${LIST:-1} == 0 ]] || "$here/sbom.sh" "$kind:$packed" "$TARGET" "$digest" "$OUT/$TARGET-$VERSION.spdx.json"
 say "$IMAGE: $size bytes unpacked, $(wc -c <"$packed") bytes packed, digest $digest"
