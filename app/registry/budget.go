@@ -15,6 +15,9 @@ import (
 type noRoomError struct {
 	version                  versionKey
 	need, budget, kept, rest int64
+
+	// passing says that the loads under way leave no room, which others, when they are over, do.
+	passing bool
 }
 
 // Error implements error.
@@ -80,6 +83,7 @@ func (k *Keeper) tryReserve(key versionKey, need int64) (freed []<-chan struct{}
 		victims, err := k.victims(key, need)
 		if err != nil {
 			if e, ok := errors.AsType[*noRoomError](err); ok && e.kept-k.reserved+need <= e.budget {
+				e.passing = true
 				others = k.changed
 			}
 			return nil, others, err

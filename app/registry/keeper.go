@@ -276,24 +276,47 @@ func (k *Keeper) load(ctx context.Context, lk loadKey, status Status, l *load) e
 	if lk.proof {
 		return nil
 	}
+	return k.fit(ctx, key, status, ref, l)
+}
+
+// mostFits is how often a version is loaded that took more than was thought, each time more
+// than the time before: its memory is measured while others come and go.
+const mostFits = 3
+
+// fit loads a version into the room that there is for it. Where it takes more than was thought
+// and the loads under way leave no room for that, it gives way to them, and is loaded again
+// when they are over: loads that waited for each other with what they hold would never end.
+func (k *Keeper) fit(ctx context.Context, key versionKey, status Status, ref artifact.Ref, l *load) error {
 	need := k.need(key, status, ref)
-	if err := k.reserve(ctx, key, need, true); err != nil {
-		return err
+	for try := 1; ; try++ {
+		if err := k.reserve(ctx, key, need, true); err != nil {
+			return err
+		}
+		v, err := k.open(ctx, key, status, ref, need, l)
+		if err != nil {
+			k.unreserve(need)
+			return err
+		}
+		err = k.install(ctx, key, v, need)
+		if full, ok := errors.AsType[*noRoomError](err); !ok || !full.passing || try == mostFits {
+			return err
+		}
+		need = max(need, v.Memory)
+		k.log.Debug().Str("model", key.name).Int64("version", key.version).Int64("bytes", need).Msg("the version takes more than was thought: it is loaded again when other loads are over")
 	}
-	var v *Version
-	err = k.inTurn(ctx, progress, func() (err error) {
-		progress("load", 0, need)
+}
+
+// open reads a version's files and makes its session, when it is the load's turn.
+func (k *Keeper) open(ctx context.Context, key versionKey, status Status, ref artifact.Ref, need int64, l *load) (v *Version, err error) {
+	err = k.inTurn(ctx, l.tell, func() (err error) {
+		l.tell("load", 0, need)
 		v, err = k.config.Loader.urged(l.awaited).Load(ctx, ref, nil)
 		return err
 	})
 	if err == nil && k.governed(key, status) && v.ID.Digest != status.Registered.Digest {
 		err = errors.Join(scoring.Errorf(scoring.Invalid, "the files of %s have the digest %s, the registry says %s: versions do not change, register changed files under a new number", key, v.ID.Digest, status.Registered.Digest), v.Session.Close())
 	}
-	if err != nil {
-		k.unreserve(need)
-		return err
-	}
-	return k.install(ctx, key, v, need)
+	return v, err
 }
 
 // inTurn works when it is the load's turn: loading takes every core that it gets. Fetching
@@ -333,15 +356,19 @@ func (k *Keeper) place(ctx context.Context, key versionKey, status Status, progr
 	return k.config.Files.Fetch(ctx, key.name, *doc, func(done, total int64) { progress("fetch", done, total) })
 }
 
-// install puts a loaded version to work, if it fits.
+// install puts a loaded version to work, if it fits. Its reservation is over in any case.
 func (k *Keeper) install(ctx context.Context, key versionKey, v *Version, need int64) error {
 	k.mu.Lock()
 	k.measured[key] = v.Memory
 	k.mu.Unlock()
 	if more := v.Memory - need; k.config.Budget > 0 && more > 0 {
 		if err := k.reserve(ctx, key, more, false); err != nil {
+			if full, ok := errors.AsType[*noRoomError](err); ok {
+				full.need, full.kept, full.rest = v.Memory, full.kept-need, min(full.budget, full.rest+need)
+			}
+			err = errors.Join(err, v.Session.Close())
 			k.unreserve(need)
-			return errors.Join(err, v.Session.Close())
+			return err
 		}
 		need += more
 	}

@@ -189,6 +189,38 @@ func TestWhatDoesNotFitIsRefusedWithTheNumbers(t *testing.T) {
 	}
 }
 
+// TestLoadsThatTakeMoreThanWasThoughtGiveWay has two models loaded at once that each took less
+// the last time: no caller is refused for what the other load holds.
+func TestLoadsThatTakeMoreThanWasThoughtGiveWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, 220)
+		for _, model := range []int{0, 1, 2, 3} {
+			if err := w.ask(t, model); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond) // the one that was used last is another
+		}
+		w.memory, w.took, w.loads = 150, time.Second, 0
+		var callers sync.WaitGroup
+		for model := range 2 {
+			callers.Go(func() {
+				if err := w.ask(t, model); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		// More than four where a model makes room again before its caller had it.
+		if w.loads < 3 {
+			t.Errorf("%d loads, want each and at least one of them again", w.loads)
+		}
+		if used := w.keeper.Used(); used != 150 {
+			t.Errorf("%d bytes in use, want the 150 of the one model that fits", used)
+		}
+	})
+}
+
 func TestPinnedModelsStay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, 200)
